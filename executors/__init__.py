@@ -1,0 +1,1 @@
+"""Records in, execution results out: router, sampling, jail and hot loop."""

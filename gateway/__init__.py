@@ -1,0 +1,1 @@
+"""What people talk to: HTTP, Socket.IO, keys and the page."""

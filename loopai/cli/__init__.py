@@ -1,0 +1,1 @@
+"""The `loopai` command: the entry points, and the only place that chooses adapters."""

@@ -1,0 +1,1 @@
+"""Validations in, decisions out: estimates, drift, rollout machine and improver."""

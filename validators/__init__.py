@@ -1,0 +1,1 @@
+"""Samples in, validation results out: tiers, comparators, oracles and budget."""
