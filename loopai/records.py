@@ -25,7 +25,6 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     id: str
     app: str
     version: int
-    program: str
     variant: Variant
     outcome: Outcome
     output: Any = None

@@ -63,7 +63,7 @@ class Executor(_Part):
     soft_limit_ms: int = Field(100, ge=5, le=60_000)
     memory_mb: int = Field(256, ge=32, le=65_536)
     max_kills: int = Field(20, ge=1, le=10_000)
-    dead_letter_run: int = Field(1_000, ge=1)
+    dead_letter_run: int = Field(10_000, ge=1)
     exactly_once: bool = False
 
 

@@ -77,10 +77,10 @@ class RedisState:
 
     async def get(self, key: str) -> bytes | None:
         try:
-            value: bytes | None = await self._redis.get(self._prefix + key)
+            value = await self._redis.get(self._prefix + key)
         except RedisError as error:
             raise _unwell(error) from error
-        return value
+        return value.encode() if isinstance(value, str) else value
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         try:

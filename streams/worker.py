@@ -85,6 +85,7 @@ class Worker:
         self._run = DeadLetterRun(self._options.dead_letter_run)
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
+        self._generation = 0
         self.ready = asyncio.Event()
         self.handled = 0
         self.retried = 0
@@ -121,14 +122,17 @@ class Worker:
         except TransientError:
             await asyncio.sleep(self._options.first_pause)
             return
+        generation = self._generation
         for partition, messages in batch.items():
             for message in messages:
-                if self._stopping.is_set():
+                await self._free.acquire()
+                if self._stopping.is_set() or generation != self._generation:
+                    # Stopping, or partitions moved while we waited: what was not begun is read again.
+                    self._free.release()
                     return
-                await self._begin(partition, message)
+                self._begin(partition, message)
 
-    async def _begin(self, partition: TopicPartition, message: Message) -> None:
-        await self._free.acquire()
+    def _begin(self, partition: TopicPartition, message: Message) -> None:
         slot = _Slot(message.offset)
         self._under_way[partition].append(slot)
         task = asyncio.create_task(self._finish(message, slot))
@@ -200,6 +204,7 @@ class Worker:
 
     async def _give_up(self, partitions: frozenset[TopicPartition]) -> None:
         """Partitions move to another member: finish what is under way, commit, and forget them."""
+        self._generation += 1
         await self._drain()
         await self._commit()
         for partition in partitions:
