@@ -73,7 +73,10 @@ def build_page(root: Path = ROOT) -> Path | None:
             _say("building the page (once; about 30 s)")
             env = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
             quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
-            _run([str(npm), "ci", "--ignore-scripts", *quiet], source, env, "install what the page is built with")
+            # `npm ci` empties node_modules first; where it already holds what the lock says, that is left alone.
+            installed, locked = source / "node_modules" / ".package-lock.json", source / "package-lock.json"
+            if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
+                _run([str(npm), "ci", "--ignore-scripts", *quiet], source, env, "install what the page is built with")
             _run([str(npm), "run", "build", "--loglevel=error"], source, env, "build the page")
             if not index.exists():
                 raise BuildError("The page was built, but gateway/static/index.html is absent. Look at dashboard/.")

@@ -90,7 +90,6 @@ func (s settings) options() []kfake.Opt {
 	opts := []kfake.Opt{
 		kfake.ClusterID("loopai-local"),
 		kfake.Ports(s.port),
-		kfake.AllowAutoTopicCreation(),
 		kfake.DefaultNumPartitions(s.partitions),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.GroupMaxSessionTimeout(30 * time.Minute),
@@ -143,6 +142,7 @@ func run(s settings) error {
 		return err
 	}
 	defer cluster.Close()
+	createOnFirstUse(cluster)
 	clean := newCleaner(cluster, s.dataDir == "")
 	ready, err := json.Marshal(map[string]any{"bootstrap": cluster.ListenAddrs()[0], "pid": os.Getpid()})
 	if err != nil {

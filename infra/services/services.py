@@ -92,7 +92,7 @@ def _compose(folder: Path) -> list[str]:
 
 def _compose_up(names: list[str], folder: Path, state: dict[str, Any]) -> list[str]:
     ports = {name: native.free_port() for name in names}
-    env = {**os.environ, **{f"LOOPAI_{name.upper()}_PORT": str(port) for name, port in ports.items()}}
+    env = {**os.environ, **{f"SERVICES_{name.upper()}_PORT": str(port) for name, port in ports.items()}}
     say(f"docker compose: starting {', '.join(names)}")
     begun = time.monotonic()
     command = [*_compose(folder), "up", "--detach", "--wait", "--wait-timeout", "180", *names]

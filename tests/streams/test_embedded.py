@@ -47,7 +47,7 @@ def consume(bootstrap: str, topic: str, count: int, group: str = "g", commit: bo
     while len(values) < count and time.monotonic() < until:
         message = consumer.poll(0.2)
         if message is not None and message.error() is None:
-            values.append(message.value())
+            values.append(message.value() or b"")
     if commit and values:
         consumer.commit(asynchronous=False)
     consumer.close()
