@@ -1,0 +1,147 @@
+"""Labelled texts in, a linear text model as weights out: TF-IDF words, pairs and character n-grams, one line a class.
+
+Support vector machines one against the rest (scikit-learn's LinearSVC, liblinear; Fan et al. 2008) over the features
+of `features`. The strength of regularisation is chosen by cross-validation on the training rows. How sure an answer is
+comes from Platt's scaling (Platt 1999) of the margin between the two best labels, fitted on the same out-of-fold
+scores, so it is an estimate of the chance that the answer is right.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.svm import LinearSVC
+
+from loopai.errors import ProgramError
+from loopai.records import Example
+from programs.runtime.text import text_of
+from programs.scoring import macro_f1
+from programs.strategies.base import Proposal, docstring
+from programs.strategies.features import Corpus, Floats, Ints, Weighting
+from programs.strategies.packing import pack
+from programs.task import Task, labels_of
+
+BASE = {"words": 1.0, "pairs": 1.0, "grams": 0.5, "extras": 1.0}
+STRENGTHS = (0.25, 1.0, 4.0)
+BIG = 4_000_000
+"""Above this many (stored numbers x labels), one split replaces the folds."""
+
+
+class LinearStrategy:
+    """See the module."""
+
+    name = "linear"
+    nominal_us = 15.0
+
+    def suits(self, task: Task, rows: Sequence[Example]) -> str:
+        if task.kind != "classification":
+            return "it classifies only"
+        if not task.text_fields:
+            return "the records hold no text"
+        return ""
+
+    def propose(
+        self, task: Task, rows: Sequence[Example], seed: int, deadline: float, recipe: dict[str, Any] | None = None
+    ) -> Proposal:
+        texts = [text_of(row.input, task.text_fields) for row in rows]
+        labels = list(labels_of(rows))
+        place = {repr(label): k for k, label in enumerate(labels)}
+        answers = np.asarray([place[repr(row.expected)] for row in rows])
+        if len(labels) < 2:
+            raise ProgramError("A linear model needs two labels.")
+        corpus = Corpus()
+        counts = corpus.read(texts)
+        recipe = recipe or choose(corpus, counts, answers, seed, deadline)
+        weighting = Weighting.fit(counts, corpus, recipe)
+        weights, bias = fit(weighting.apply(counts), answers, recipe["strength"], seed)
+        data = pack(corpus, weighting, weights, bias, labels, list(task.text_fields), recipe)
+        return Proposal(
+            strategy="linear",
+            source=source_of(task, labels),
+            data=data,
+            recipe=recipe,
+            notes=f"{len(weighting.columns)} features, C={recipe['strength']}",
+        )
+
+
+def fit(rows: csr_matrix, answers: Ints, strength: float, seed: int) -> tuple[Floats, Floats]:
+    """Weights (labels x features) and a bias a label."""
+    model = LinearSVC(C=strength, random_state=seed, max_iter=300)
+    with warnings.catch_warnings():
+        # A hundred more rounds would not change an answer; the held-out score judges the result either way.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, answers)
+    weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+    if len(model.classes_) == 2:
+        weights, bias = np.vstack([-weights / 2, weights / 2]), np.asarray([-bias[0] / 2, bias[0] / 2])
+    return weights, bias
+
+
+def choose(corpus: Corpus, counts: csr_matrix, answers: Ints, seed: int, deadline: float) -> dict[str, Any]:
+    """The recipe that does best on rows it was not fitted on, and its calibration."""
+    least = int(np.bincount(answers).min())
+    size = counts.nnz * (int(answers.max()) + 1)
+    recipes: list[dict[str, Any]] = [
+        {"weights": BASE, "min_df": 2, "strength": c, "calibration": [2.0, 0.0, 0.0]} for c in STRENGTHS
+    ]
+    if least < 2:
+        return recipes[1]
+    splits = list(StratifiedKFold(min(5, least), shuffle=True, random_state=seed).split(answers, answers))
+    if size > BIG * 10:
+        splits = splits[:1]
+    elif size > BIG:
+        splits = splits[:2]
+    best: tuple[float, dict[str, Any]] | None = None
+    for recipe in recipes:
+        scores: list[Floats] = []
+        truth: list[Ints] = []
+        for train, held in splits:
+            weighting = Weighting.fit(counts[train], corpus, recipe)
+            weights, bias = fit(weighting.apply(counts[train]), answers[train], recipe["strength"], seed)
+            scores.append(np.asarray(weighting.apply(counts[held]) @ weights.T) + bias)
+            truth.append(answers[held])
+        merged, right = np.vstack(scores), np.concatenate(truth)
+        chosen = merged.argmax(axis=1)
+        value = float((chosen == right).mean()) + macro_f1(right.tolist(), chosen.tolist())
+        if best is None or value > best[0] + 1e-9:
+            best = (value, {**recipe, "calibration": calibrate(merged, right)})
+        if time.monotonic() > deadline:
+            break
+    if best is None:
+        raise ProgramError("No time was left to fit a linear model.")
+    return best[1]
+
+
+def calibrate(scores: Floats, answers: Ints) -> list[float]:
+    """Slope, offset and height of Platt's scaling: how likely the best label is right, from margin and height."""
+    ordered = np.sort(scores, axis=1)
+    margin = ordered[:, -1] - ordered[:, -2]
+    height = ordered[:, -1] - scores.mean(axis=1)
+    right = (scores.argmax(axis=1) == answers).astype(int)
+    if right.min() == right.max():
+        # Never wrong on so many: Laplace's rule for the odds at the middle margin.
+        return [round(float(np.log(len(right) + 1.0) / max(np.median(margin), 1e-6)), 4), 0.0, 0.0]
+    many = scores.shape[1] > 2
+    inputs = np.column_stack([margin, height]) if many else margin[:, None]
+    model = LogisticRegression(C=10.0).fit(inputs, right)
+    slopes = [float(value) for value in model.coef_[0]]
+    return [round(slopes[0], 4), round(float(model.intercept_[0]), 4), round(slopes[1], 4) if many else 0.0]
+
+
+def source_of(task: Task, labels: Sequence[Any]) -> str:
+    """The module that evaluates the weights."""
+    shown = ", ".join(str(label) for label in labels[:8]) + (", ..." if len(labels) > 8 else "")
+    head = docstring(f"A linear text model: {' + '.join(task.text_fields)} -> one of {len(labels)} labels ({shown}).")
+    return (
+        f"{head}\n\nfrom programs.runtime.linear import Linear\n\nMODEL = Linear(DATA)\n\n\n"
+        "def run(record):\n    return MODEL.run(record)\n\n\n"
+        "def run_batch(records):\n    return MODEL.run_batch(records)\n"
+    )
