@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as ClientPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     CommitFailedError,
@@ -164,7 +165,7 @@ class KafkaConsumer:
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         assigned = self._reader.assignment()
-        mine = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        mine = {ClientPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
         if not mine:
             return
         try:
@@ -184,17 +185,22 @@ class KafkaConsumer:
 
     async def committed(self, partition: TopicPartition) -> int | None:
         with _told("Committed offsets could not be read"):
-            offset: int | None = await self._reader.committed(partition)
+            offset: int | None = await self._reader.committed(ClientPartition(*partition))
         return offset
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._reader.pause(*(self._reader.assignment() & set(partitions)))
+        self._reader.pause(*self._mine(partitions))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._reader.resume(*(self._reader.assignment() & set(partitions)))
+        self._reader.resume(*self._mine(partitions))
 
     def on_revoked(self, callback: Revoked) -> None:
         self._listener.callback = callback
+
+    def _mine(self, partitions: Iterable[TopicPartition]) -> list[ClientPartition]:
+        """Those of `partitions` that are assigned to us, in the client's own type: it takes no other."""
+        assigned = self._reader.assignment()
+        return [ClientPartition(*tp) for tp in partitions if tp in assigned]
 
     @property
     def _reader(self) -> AIOKafkaConsumer:
@@ -244,15 +250,14 @@ class KafkaProducer:
     async def send_batch(self, topic: str, partition: int, records: Sequence[Outgoing]) -> Awaitable[int]:
         writer, futures = self._writer, []
         batch = writer.create_batch()
-        for key, value, headers in records:
+        for key, value, given in records:
+            headers = given if type(given) is list else list(given)  # the client takes no other sequence
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 futures.append(await self._send(writer, batch, topic, partition))
                 batch = writer.create_batch()
                 if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                     # Larger than a whole batch: its own way, in its own order.
-                    futures.append(
-                        await writer.send(topic, value=value, key=key, headers=list(headers), partition=partition)
-                    )
+                    futures.append(await writer.send(topic, value=value, key=key, headers=headers, partition=partition))
         if batch.record_count():
             futures.append(await self._send(writer, batch, topic, partition))
         return _offset(futures[0]) if len(futures) == 1 else _all(futures)

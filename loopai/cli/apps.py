@@ -1,0 +1,76 @@
+"""`loopai app`: loop apps by way of the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from loopai.cli.client import GatewayClient
+from loopai.cli.output import JSON, out, print_json, print_rows
+
+app = typer.Typer(no_args_is_help=True, help="Loop apps.")
+
+
+@app.command()
+def create(
+    app_id: str = typer.Argument(..., metavar="APP", help="Lower-case letters, digits and dashes."),
+    kind: str = typer.Option("classification", help="classification, extraction or validation."),
+    name: str = typer.Option("", help="What people call it."),
+    description: str = typer.Option("", help="The judgement, in a sentence; an LLM is told this."),
+    label: list[str] = typer.Option([], "--label", help="One possible answer; repeat it."),
+    examples: Path | None = typer.Option(None, exists=True, dir_okay=False, help="Labelled rows, JSON Lines."),
+    sample_rate: float = typer.Option(0.1, min=0.0001, max=1.0, help="Share of the answers that is checked."),
+    oracle: str = typer.Option("labels", help="Who says what is right: labels, llm or none."),
+    as_json: bool = JSON,
+) -> None:
+    """Create a loop app, with its labelled examples when there are some."""
+    rows: list[dict[str, Any]] = []
+    labels = list(label)
+    if examples is not None:
+        from programs.datasets import read_examples
+
+        found = read_examples(examples)
+        rows = [{"id": e.id, "input": e.input, "expected": e.expected} for e in found]
+        if not labels and kind == "classification":
+            labels = sorted({str(e.expected) for e in found})
+    client = GatewayClient()
+    body = {
+        "id": app_id,
+        "kind": kind,
+        "name": name or app_id,
+        "description": description,
+        "labels": labels,
+        "sampling": {"rate": sample_rate},
+        "oracle": {"kind": oracle},
+    }
+    created = client.post("/loop-apps", body)
+    for begin in range(0, len(rows), 500):
+        client.post(f"/loop-apps/{app_id}/examples", {"examples": rows[begin : begin + 500]})
+    if as_json:
+        print_json(created)
+    else:
+        out.print(f"Created {app_id} with {len(rows)} examples. Next: loopai program generate {app_id}")
+
+
+@app.command("list")
+def list_apps(as_json: bool = JSON) -> None:
+    """Every loop app."""
+    print_rows(
+        GatewayClient().pages("/loop-apps"),
+        ("id", "name", "kind", "revision"),
+        as_json=as_json,
+        empty="There is no loop app yet. Create one: loopai app create my-app --examples rows.jsonl",
+    )
+
+
+@app.command()
+def show(app_id: str = typer.Argument(..., metavar="APP"), as_json: bool = JSON) -> None:
+    """One loop app: what it runs, how it does, what is under way."""
+    status = GatewayClient().get(f"/loop-apps/{app_id}/status")
+    if as_json:
+        print_json(status)
+        return
+    for key, value in status.items():
+        out.print(f"[bold]{key}[/bold]: {value}", highlight=False)
