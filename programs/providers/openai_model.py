@@ -233,7 +233,8 @@ def _parse(reply: ChatReply, schema: dict[str, Any]) -> ChatReply:
         raise AnswerError("The answer was cut off at the output limit.", reply)
     try:
         parsed = msgspec.json.decode(unfence(reply.text))
-        jsonschema_rs.validate(schema, parsed)
+        # Offline: a schema comes from a user, and a `$ref` in it must never make this process fetch anything.
+        jsonschema_rs.validator_for(schema, mask="value", offline=True).validate(parsed)
     except (msgspec.DecodeError, UnicodeError):
         raise AnswerError("The answer is not JSON.", reply) from None
     except jsonschema_rs.ValidationError as error:
