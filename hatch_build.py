@@ -130,8 +130,9 @@ class BuildHook(BuildHookInterface[Any]):
 def _platform_tag() -> str:
     from packaging.tags import platform_tags
 
-    tag = next(iter(platform_tags()))
-    # The broker is static and the rest is Python: the oldest glibc that pip knows by this name will do.
+    tags = list(platform_tags())
+    tag = next((tag for tag in tags if tag.startswith("manylinux_")), tags[0])
+    # The broker is static and the rest is Python: an old glibc will do as well as the one found here.
     return re.sub(r"^manylinux_\d+_\d+_", "manylinux_2_17_", tag)
 
 

@@ -53,6 +53,7 @@ def test_the_wheel_is_for_one_platform_and_any_python_3(wheel: Path) -> None:
     tag = wheel.stem.split("-", 2)[2]
     assert tag.startswith("py3-none-")
     assert tag != "py3-none-any"
+    assert "-linux_" not in tag, "pip takes such a wheel from nowhere but a local file"
 
 
 def test_the_wheel_carries_every_package_and_nothing_else(wheel: Path) -> None:
