@@ -1,1 +1,1 @@
-"""Validations in, decisions out: estimates, drift, rollout machine and improver."""
+"""Validations and commands in, decisions out: estimates, drift, rollouts, and the making of better programs."""
