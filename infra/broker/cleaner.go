@@ -8,9 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// How many ticks of a second lie between two looks at the compacted topics.
-const compactEvery = 30
-
 // cleaner applies retention and compaction, which kfake does only when it is told.
 //
 // Two things in kfake are not as Kafka has them, and would lose programs and deployments:
@@ -19,14 +16,14 @@ const compactEvery = 30
 //     It is therefore done only in memory. With a data folder old values stay on disk, which readers do not mind.
 type cleaner struct {
 	cluster   *kfake.Cluster
-	compacts  bool
+	every     int // ticks of a second between two compactions; 0 never compacts
 	mu        sync.Mutex
 	compacted map[string]int64 // topic -> the sum of its high watermarks when it was last compacted
 	ticks     int
 }
 
-func newCleaner(cluster *kfake.Cluster, compacts bool) *cleaner {
-	c := &cleaner{cluster: cluster, compacts: compacts, compacted: map[string]int64{}}
+func newCleaner(cluster *kfake.Cluster, every int) *cleaner {
+	c := &cleaner{cluster: cluster, every: every, compacted: map[string]int64{}}
 	cluster.ControlKey(int16(kmsg.CreateTopics), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		if create, ok := request.(*kmsg.CreateTopicsRequest); ok {
 			c.created(create)
@@ -72,7 +69,7 @@ func policy(topic *kmsg.CreateTopicsRequestTopic) string {
 
 func (c *cleaner) tick() {
 	c.ticks++
-	if c.compacts && c.ticks%compactEvery == 0 && c.grown() {
+	if c.every > 0 && c.ticks%c.every == 0 && c.grown() {
 		c.cluster.Compact() // applies retention as well
 		return
 	}

@@ -37,6 +37,7 @@ type settings struct {
 	maxMessageBytes int64
 	sync            bool
 	ignoreStdin     bool
+	compactSeconds  int
 	logLevel        string
 }
 
@@ -52,6 +53,7 @@ func parse(args []string) (settings, error) {
 	flags.Int64Var(&s.maxMessageBytes, "max-message-bytes", 16<<20, "largest message that is taken")
 	flags.BoolVar(&s.sync, "sync", false, "fsync each write (slower; without it a power cut, not a crash, may lose records)")
 	flags.BoolVar(&s.ignoreStdin, "ignore-stdin", false, "go on when standard input closes (to run under a service manager)")
+	flags.IntVar(&s.compactSeconds, "compact-seconds", 30, "pace of compaction, which is done in memory only (not with --data-dir)")
 	flags.StringVar(&s.logLevel, "log-level", "error", "none, error, warn, info or debug; goes to standard error")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -71,6 +73,8 @@ func parse(args []string) (settings, error) {
 		return s, fmt.Errorf("--segment-bytes %d: must be 1 MiB to 1 GiB", s.segmentBytes)
 	case s.maxMessageBytes < 1<<10 || s.maxMessageBytes > 256<<20:
 		return s, fmt.Errorf("--max-message-bytes %d: must be 1 KiB to 256 MiB", s.maxMessageBytes)
+	case s.compactSeconds < 1 || s.compactSeconds > 86_400:
+		return s, fmt.Errorf("--compact-seconds %d: must be 1 to 86400", s.compactSeconds)
 	case s.sync && s.dataDir == "":
 		return s, errors.New("--sync needs --data-dir")
 	}
@@ -143,7 +147,11 @@ func run(s settings) error {
 	}
 	defer cluster.Close()
 	createOnFirstUse(cluster)
-	clean := newCleaner(cluster, s.dataDir == "")
+	every := s.compactSeconds
+	if s.dataDir != "" {
+		every = 0
+	}
+	clean := newCleaner(cluster, every)
 	ready, err := json.Marshal(map[string]any{"bootstrap": cluster.ListenAddrs()[0], "pid": os.Getpid()})
 	if err != nil {
 		return err

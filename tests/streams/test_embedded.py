@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -164,6 +165,23 @@ async def test_a_compacted_topic_is_exempt_from_retention() -> None:
         await asyncio.to_thread(produce, broker.bootstrap_servers, "programs", values)
         await asyncio.sleep(2.5)
         assert await asyncio.to_thread(consume, broker.bootstrap_servers, "programs", 3) == values
+
+
+def test_a_compacted_topic_keeps_the_last_value_of_a_key() -> None:
+    binary = asyncio.run(find_binary())
+    with subprocess.Popen([binary, "--compact-seconds=1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        bootstrap = json.loads(process.stdout.readline())["bootstrap"]
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        topic = NewTopic("deployments", 1, 1, config={"cleanup.policy": "compact"})
+        admin.create_topics([topic])["deployments"].result(10)
+        for value in (b"1", b"2", b"3", b"4"):
+            produce(bootstrap, "deployments", [value])
+        time.sleep(2.2)
+        # The last batch is the active segment, which compaction leaves alone; before it, the last value of the key.
+        assert consume(bootstrap, "deployments", 2) == [b"3", b"4"]
+        process.terminate()
+        assert process.wait(5) == 0
 
 
 def test_it_dies_when_its_parent_closes_stdin() -> None:
