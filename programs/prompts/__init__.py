@@ -53,6 +53,11 @@ def quote(value: Any, limit: int = 1_000) -> str:
     return text.translate(_ESCAPES)
 
 
+def embed(text: str) -> str:
+    """Lines that a model wrote itself, such as its own source: kept readable, but unable to close the block."""
+    return text.replace("</data", "<\\/data")
+
+
 def is_cut(value: Any, limit: int) -> bool:
     """Whether `quote` would leave something of `value` out."""
     return len(msgspec.json.encode(value).decode()) > 4 * limit or _clip(value, limit) != value
