@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from time import perf_counter
 from uuid import uuid4
@@ -9,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from executors.fleet import Fleet
-from executors.jail.jail import Answer, Jail
+from executors.jail.jail import Answer, Cell, Jail
 from loopai.errors import NotFoundError
 from loopai.records import ExecutionResult
 from programs.artifact import Program
@@ -62,15 +63,25 @@ class Direct:
 
 
 class JailRunner:
-    """Runs any program once over values, in a jail of its own: what generation and evaluation score with."""
+    """Runs any program over values: what generation and evaluation score with. The last few programs stay loaded."""
+
+    KEPT = 4
 
     def __init__(self, jail: Jail) -> None:
         self._jail = jail
+        self._cells: OrderedDict[str, Cell] = OrderedDict()
 
     async def __call__(self, program: Program, values: Sequence[bytes]) -> list[Answer]:
         """One answer a value. Raises `ProgramError` when the gate or the loader refuses the program."""
-        cell = await self._jail.open(program)
-        try:
-            return [a for i in range(0, len(values), 1000) for a in await cell.run(values[i : i + 1000])]
-        finally:
-            await cell.close()
+        cell = self._cells.get(program.id)
+        if cell is None:
+            cell = self._cells[program.id] = await self._jail.open(program)
+            while len(self._cells) > self.KEPT:
+                await self._cells.popitem(last=False)[1].close()
+        self._cells.move_to_end(program.id)
+        return [a for i in range(0, len(values), 1000) for a in await cell.run(values[i : i + 1000])]
+
+    async def close(self) -> None:
+        """Ends the workers."""
+        while self._cells:
+            await self._cells.popitem()[1].close()

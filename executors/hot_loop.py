@@ -263,6 +263,7 @@ class HotLoop:
         self._follow(piece, await self._producer.send(DEAD_LETTERS.name, dead_letter(message, error, stage=STAGE)))
         app = self._app_of(message)
         self._meter.app(app if app.encode() in self._routes else "unknown").set_aside += 1
+        self._meter.dead_letters[error.reason] += 1
         self._run.bad(f"{error.reason}: {error.message}")
 
     def _app_of(self, message: Message) -> str:

@@ -6,6 +6,7 @@ A metrics call a record would cost more than the record (4 µs by OpenTelemetry)
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 
 from loopai.clock import Clock, iso
 from loopai.records import MetricsWindow
@@ -44,6 +45,13 @@ class Meter:
         self._apps: dict[str, AppMeter] = {}
         self._since = clock.now()
         self._from = clock.monotonic()
+        self.totals: Counter[tuple[str, str]] = Counter()
+        """Inputs by app and how they ended, up to the last flush."""
+        self.sampled: Counter[str] = Counter()
+        self.dead_letters: Counter[str] = Counter()
+        """By reason."""
+        self.oldest_seconds: dict[str, float] = {}
+        self.last: dict[str, MetricsWindow] = {}
 
     def app(self, app: str) -> AppMeter:
         """The counts of an app."""
@@ -80,8 +88,21 @@ class Meter:
                         by_version=m.by_version,
                     )
                 )
+                self._add(windows[-1])
                 m.clear()
+            else:
+                self.oldest_seconds[app] = 0.0
         return windows
+
+    def _add(self, window: MetricsWindow) -> None:
+        app = window.app
+        self.totals[app, "ok"] += window.ok
+        self.totals[app, "abstained"] += window.abstained
+        self.totals[app, "failed"] += window.failed
+        self.totals[app, "set_aside"] += window.set_aside
+        self.sampled[app] += window.sampled
+        self.oldest_seconds[app] = window.oldest_waiting_s or 0.0
+        self.last[app] = window
 
 
 def quantiles(values: array[float]) -> tuple[float | None, float | None, float | None]:

@@ -9,7 +9,7 @@ traffic shows it is called simulated.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from loopai.records import Example
@@ -188,7 +188,7 @@ class Simulator:
         drifted = self.drift_at is not None and self.count >= self.drift_at
         spam = r.random() < SPAM_SHARE
         if spam:
-            patterns = _NEW_SPAM if drifted and r.random() < 0.85 else _SPAM
+            patterns: Sequence[str] = _NEW_SPAM if drifted and r.random() < 0.85 else _SPAM
         else:
             patterns = _NEW_HAM if drifted and r.random() < 0.25 else _HAM
         text = self._roughen(self._expand(r.choice(patterns)))

@@ -47,7 +47,7 @@ def create(
     }
     created = client.post("/loop-apps", body)
     for begin in range(0, len(rows), 500):
-        client.post(f"/loop-apps/{app_id}/examples", {"examples": rows[begin : begin + 500]})
+        client.post(f"/loop-apps/{app_id}/examples", rows[begin : begin + 500])
     if as_json:
         print_json(created)
     else:

@@ -9,6 +9,7 @@ import typer
 
 from loopai.cli.client import GatewayClient
 from loopai.cli.output import JSON, out, print_json
+from loopai.errors import NotFoundError
 
 app = typer.Typer(no_args_is_help=True, help="Rollouts: a new version on a growing share of the keys.")
 
@@ -89,6 +90,16 @@ def rollback(
     _verb("rollback", app_id, reason, as_json)
 
 
+def _current(client: GatewayClient, app_id: str) -> dict[str, Any]:
+    """The rollout under way, else the last one."""
+    found = next(client.pages(f"/loop-apps/{app_id}/rollouts", limit=1), None)
+    if found is None:
+        raise NotFoundError(
+            f"{app_id} never had a rollout.", next_step=f"Start one with `loopai rollout start {app_id} VERSION`."
+        )
+    return found
+
+
 @app.command()
 def status(
     app_id: str = APP,
@@ -98,7 +109,7 @@ def status(
     """The rollout under way, or the last one."""
     client = GatewayClient()
     while True:
-        rollout = client.get(f"/loop-apps/{app_id}/rollouts/current")
+        rollout = _current(client, app_id)
         _show(rollout, as_json)
         if not watch or rollout["state"] in ("completed", "rolled_back"):
             return
