@@ -20,7 +20,7 @@ from loopai.errors import BudgetError, ConfigurationError, TransientError
 from loopai.records import Sample
 from programs.prompts import is_cut, quote, render
 from programs.providers.chat import AnswerError, ChatModel, ChatReply, ChatRequest, ProviderError
-from validators.oracles import BUDGET, NoAnswer, OracleAnswer
+from validators.oracles import BUDGET, ORACLE_SCHEMA, NoAnswer, OracleAnswer
 from validators.tiers import content_key
 
 LONGEST: Final = 20_000
@@ -37,13 +37,30 @@ class ModelOracle:
         self._model_for = model_for
         self._kept = kept
         self._answers: OrderedDict[tuple[str, int, str], tuple[Any, str]] = OrderedDict()
+        self._asking: dict[tuple[str, int, str], asyncio.Future[NoAnswer | None]] = {}
 
     async def ask(self, app: LoopApp, sample: Sample) -> OracleAnswer:
-        """The model's answer, or the one it gave to an equal input."""
+        """The model's answer, or the one it gave, or is about to give, to an equal input."""
         key = (app.id, app.revision, content_key(sample.input))
+        while (asking := self._asking.get(key)) is not None:
+            # Somebody is asking the same: take that one's answer, or its failure, which would only be repeated.
+            if (failure := await asyncio.shield(asking)) is not None:
+                raise NoAnswer(failure.message, reason=failure.reason, oracle=failure.oracle, ms=failure.ms)
         if (known := self._answers.get(key)) is not None:
             self._answers.move_to_end(key)
             return OracleAnswer(expected=known[0], oracle=known[1], cached=True)
+        self._asking[key] = done = asyncio.get_running_loop().create_future()
+        failed: NoAnswer | None = None
+        try:
+            return await self._fresh(app, sample, key)
+        except NoAnswer as error:
+            failed = error
+            raise
+        finally:
+            del self._asking[key]
+            done.set_result(failed)
+
+    async def _fresh(self, app: LoopApp, sample: Sample, key: tuple[str, int, str]) -> OracleAnswer:
         model = self._model_for(app)
         name = f"{model.provider}/{app.oracle.model or model.model}"
         if is_cut(sample.input, LONGEST):
@@ -71,7 +88,7 @@ class ModelOracle:
         except BudgetError as error:
             raise no_answer(error, BUDGET) from None
         except AnswerError as error:
-            raise no_answer(error, "oracle_schema", error.reply.cost_usd or 0.0) from None
+            raise no_answer(error, ORACLE_SCHEMA, error.reply.cost_usd or 0.0) from None
         except (ProviderError, ConfigurationError) as error:
             raise no_answer(error, "refused") from None
         except TransientError as error:

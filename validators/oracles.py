@@ -18,6 +18,9 @@ from loopai.records import Sample, Verdict
 BUDGET: Final = "budget"
 """The reason of a question that the app's budget did not allow."""
 
+ORACLE_SCHEMA: Final = "oracle_schema"
+"""The reason of an oracle's answer that is none of the app's labels, or outside its output schema."""
+
 
 class OracleAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is right, who said so, what it cost and how long it took. `cached`: it was known from an equal input."""

@@ -46,18 +46,24 @@ class TypeTier:
             return Finding(tier=1, verdict="unsure", reason="abstained")
         if sample.outcome != "ok":
             return Finding(tier=1, verdict="mismatch", reason=sample.outcome)
-        if app.kind == "classification" and app.labels and sample.output not in app.labels:
-            reason = "missing" if sample.output is None else "label"
-            return Finding(tier=1, verdict="mismatch", reason=reason)
+        reason = self.misfit(app, sample.output)
+        if reason is None:
+            return None
+        if reason == "output_schema":
+            return Finding(tier=1, verdict="error", reason=reason)
+        return Finding(tier=1, verdict="mismatch", reason="missing" if sample.output is None else reason)
+
+    def misfit(self, app: LoopApp, output: Any) -> str | None:
+        """Why `output` can be no answer of this app: `label`, `schema`, `missing`, or `output_schema` when the app's
+        own schema is unusable. None: it can."""
+        if app.kind == "classification" and app.labels and output not in app.labels:
+            return "label"
         if not app.output_schema:
-            return Finding(tier=1, verdict="mismatch", reason="missing") if sample.output is None else None
+            return "missing" if output is None else None
         validator = self._validator(app)
         if validator is None:
-            return Finding(tier=1, verdict="error", reason="output_schema")
-        if not validator.is_valid(sample.output):
-            reason = "missing" if sample.output is None else "schema"
-            return Finding(tier=1, verdict="mismatch", reason=reason)
-        return None
+            return "output_schema"
+        return None if validator.is_valid(output) else "schema"
 
     def _validator(self, app: LoopApp) -> jsonschema_rs.Validator | None:
         key = (app.id, app.revision)
@@ -120,12 +126,12 @@ class Tiers:
     """Tiers 1 and 2 in order."""
 
     def __init__(self, checks: Sequence[Check] = ()) -> None:
-        self._types = TypeTier()
+        self.types = TypeTier()
         self._checks = tuple(checks)
 
     def find(self, app: LoopApp, sample: Sample) -> Finding | None:
         """The first finding, or None: only an oracle can tell."""
-        if (finding := self._types.find(app, sample)) is not None:
+        if (finding := self.types.find(app, sample)) is not None:
             return finding
         for check in self._checks:
             if (finding := check.find(app, sample)) is not None:

@@ -29,7 +29,7 @@ from streams.worker import Output
 from validators.budget import BudgetNews
 from validators.comparators import comparator_for
 from validators.journal import Journal, ValidationStore
-from validators.oracles import BUDGET, NoAnswer, Oracle
+from validators.oracles import BUDGET, ORACLE_SCHEMA, NoAnswer, Oracle
 from validators.tiers import Finding, Tiers
 
 SOURCE = "loopai/validator"
@@ -110,6 +110,12 @@ class Validator:
             )
         self._asked(answer.oracle, "cached" if answer.cached else "ok", answer.ms, answer.cost_usd)
         comparator = comparator_for(app.kind)
+        if self._tiers.types.misfit(app, answer.expected) is not None:
+            # An answer that no program may give says nothing about this one: the app or its oracle is wrong.
+            finding = Finding(tier=3, verdict="error", reason=ORACLE_SCHEMA, expected=answer.expected)
+            return self._result(
+                app, sample, finding, oracle=answer.oracle, cost_usd=answer.cost_usd, oracle_ms=answer.ms
+            )
         finding = Finding(
             tier=3,
             verdict="match" if comparator.same(sample.output, answer.expected) else "mismatch",

@@ -10,6 +10,7 @@ A model without a known price reserves no money, because there is no honest numb
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from typing import Protocol
 
@@ -17,8 +18,10 @@ import msgspec
 
 from loopai.apps import Budget
 from loopai.clock import Clock, iso
-from loopai.errors import BudgetError
+from loopai.errors import BudgetError, TransientError
 from programs.providers.chat import AnswerError, ChatModel, ChatReply, ChatRequest, ProviderUnavailable, Purpose
+
+log = logging.getLogger(__name__)
 
 
 class Ledger(Protocol):
@@ -64,6 +67,7 @@ class BudgetedModel:
         self._ledger = ledger
         self._account = account
         self._clock = clock
+        self.unsettled = 0
 
     @property
     def provider(self) -> str:
@@ -119,20 +123,28 @@ class BudgetedModel:
             raise
         finally:
             # Shielded, so that a caller that gives up does not leave the reservation hanging.
-            await asyncio.shield(
-                self._ledger.settle(
-                    account.app,
-                    day,
-                    reserved_usd=reserved,
-                    spent_usd=spent,
-                    purpose=account.purpose,
-                    provider=reply.provider if reply else self.provider,
-                    model=reply.model if reply else (request.model or self.model),
-                    tokens_in=reply.tokens_in if reply else 0,
-                    tokens_out=reply.tokens_out if reply else 0,
-                )
-            )
+            await asyncio.shield(self._settle(request, day, reserved, spent, reply))
         return reply
+
+    async def _settle(
+        self, request: ChatRequest, day: str, reserved: float, spent: float, reply: ChatReply | None
+    ) -> None:
+        """A ledger that does not answer now must not cost the reply as well: the reservation then stays in force."""
+        try:
+            await self._ledger.settle(
+                self._account.app,
+                day,
+                reserved_usd=reserved,
+                spent_usd=spent,
+                purpose=self._account.purpose,
+                provider=reply.provider if reply else self.provider,
+                model=reply.model if reply else (request.model or self.model),
+                tokens_in=reply.tokens_in if reply else 0,
+                tokens_out=reply.tokens_out if reply else 0,
+            )
+        except TransientError as error:
+            self.unsettled += 1
+            log.warning("The cost of a call for %s is not in the ledger: %s", self._account.app, error)
 
 
 def _spent(reply: ChatReply, reserved: float) -> float:

@@ -22,24 +22,33 @@ from programs.providers.chat import (
 )
 
 
+class Rests:
+    """Which of some endpoints are passed over, and until when; shared by all who ask them."""
+
+    def __init__(self, count: int, clock: Clock, seconds: float = 15.0) -> None:
+        self._until = [float("-inf")] * count
+        self._clock = clock
+        self._seconds = seconds
+
+    def begin(self, index: int) -> None:
+        """This one failed."""
+        self._until[index] = self._clock.monotonic() + self._seconds
+
+    def order(self) -> list[int]:
+        """Who is to be asked, in order: those awake, or all when none is."""
+        now = self._clock.monotonic()
+        return [i for i, until in enumerate(self._until) if until <= now] or list(range(len(self._until)))
+
+
 class FailoverModel:
     """The first is asked for the model that the request names; the others answer with a model of their own."""
 
-    def __init__(
-        self,
-        models: Sequence[ChatModel],
-        clock: Clock,
-        *,
-        answer_within: float | None = None,
-        rest_seconds: float = 15.0,
-    ) -> None:
+    def __init__(self, models: Sequence[ChatModel], rests: Rests, *, answer_within: float | None = None) -> None:
         if not models:
             raise ValueError("A failover needs at least one model.")
         self._models = tuple(models)
-        self._clock = clock
+        self._rests = rests
         self._answer_within = answer_within
-        self._rest_seconds = rest_seconds
-        self._resting_until = [float("-inf")] * len(self._models)
         self.failovers = 0
 
     @property
@@ -60,7 +69,7 @@ class FailoverModel:
 
     async def complete(self, request: ChatRequest) -> ChatReply:
         """The first answer. An answer outside the schema is an answer: it was paid for, and is not asked twice."""
-        order = self._order()
+        order = self._rests.order()
         for place, index in enumerate(order):
             last = place == len(order) - 1
             try:
@@ -69,21 +78,13 @@ class FailoverModel:
             except AnswerError:
                 raise
             except (ProviderError, ProviderUnavailable):
-                self._rest(index)
+                self._rests.begin(index)
                 if last:
                     raise
             except TimeoutError:
-                self._rest(index)
+                self._rests.begin(index)
             self.failovers += 1
         raise AssertionError("unreachable: the last model returns or raises")
-
-    def _order(self) -> list[int]:
-        now = self._clock.monotonic()
-        awake = [i for i, until in enumerate(self._resting_until) if until <= now]
-        return awake or list(range(len(self._models)))
-
-    def _rest(self, index: int) -> None:
-        self._resting_until[index] = self._clock.monotonic() + self._rest_seconds
 
     def _for(self, index: int, request: ChatRequest) -> ChatRequest:
         return request if index == 0 else msgspec.structs.replace(request, model="")

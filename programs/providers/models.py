@@ -12,7 +12,7 @@ from loopai.apps import LoopApp
 from loopai.clock import Clock
 from programs.providers.budget import Account, BudgetedModel, Ledger
 from programs.providers.chat import ChatModel, Purpose
-from programs.providers.failover import FailoverModel
+from programs.providers.failover import FailoverModel, Rests
 from programs.providers.retrying import RetryingModel, RetryPolicy
 
 KEPT = 1_000
@@ -38,6 +38,8 @@ class Models:
         alone = len(self._endpoints) == 1
         self._retry = retry or (RetryPolicy() if alone else RetryPolicy(attempts=3, patience_seconds=2.0))
         self._answer_within = answer_within
+        # One endpoint's trouble is known to every app at once.
+        self._rests = Rests(len(self._endpoints), clock)
         self._made: dict[Account, ChatModel] = {}
 
     def for_app(self, app: LoopApp, purpose: Purpose) -> ChatModel:
@@ -56,4 +58,4 @@ class Models:
         ]
         if len(guarded) == 1:
             return guarded[0]
-        return FailoverModel(guarded, self._clock, answer_within=self._answer_within)
+        return FailoverModel(guarded, self._rests, answer_within=self._answer_within)

@@ -12,7 +12,9 @@ from loopai.apps import OraclePolicy
 from loopai.clock import ManualClock, SystemClock, iso
 from loopai.errors import ConfigurationError
 from loopai.records import Label
+from loopai.settings import Kafka
 from streams.broker import Outgoing
+from streams.kafka import KafkaBroker
 from streams.memory import MemoryBroker
 from streams.topics import LABELS
 from tests.validators.helpers import SPAM, sample
@@ -141,4 +143,27 @@ async def test_an_empty_topic_is_caught_up_with() -> None:
     await asyncio.wait_for(oracle.caught_up.wait(), 2)
     follower.stop()
     await task
+    await broker.close()
+
+
+async def test_labels_arrive_over_the_local_broker(local_broker: str) -> None:
+    broker = KafkaBroker(Kafka(bootstrap_servers=local_broker))
+    await broker.ensure_topics([LABELS])
+    producer = broker.producer()
+    await producer.start()
+    early = Label(id="kafka-1", app="sms", expected="spam")
+    await (await producer.send(LABELS.name, Outgoing(b"kafka-1", msgspec.json.encode(early))))
+    oracle = LabelsOracle(SystemClock(), live=True)
+    follower = LabelsFollower(broker, oracle, pause=0.1)
+    task = asyncio.create_task(follower.run())
+    patient = msgspec.structs.replace(SPAM, oracle=OraclePolicy(wait_seconds=10))
+    assert (await oracle.ask(patient, sample("kafka-1", sampled_at=iso(0.0)))).expected == "spam"
+    asking = asyncio.create_task(oracle.ask(patient, sample("kafka-2", sampled_at="")))
+    await asyncio.wait_for(oracle.caught_up.wait(), 10)
+    late = Label(id="kafka-2", app="sms", expected="ham")
+    await (await producer.send(LABELS.name, Outgoing(b"kafka-2", msgspec.json.encode(late))))
+    assert (await asking).expected == "ham"
+    follower.stop()
+    await task
+    await producer.stop()
     await broker.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -46,6 +47,29 @@ async def test_the_model_answers_and_is_asked_once_for_equal_inputs(
     assert server.calls == 1
     await oracle.ask(msgspec.structs.replace(LLM, revision=2), sample(input={"text": "win!", "n": 1}))
     assert server.calls == 2, "a changed app is asked about anew"
+
+
+async def test_equal_inputs_at_the_same_time_are_one_question(oracle: ModelOracle, server: LocalModelServer) -> None:
+    server.behave("slow", seconds=0.1)
+    answers = await asyncio.gather(*(oracle.ask(LLM, sample(f"r{i}")) for i in range(10)))
+    assert server.calls == 1
+    assert [answer.cached for answer in answers].count(False) == 1
+    server.behave("500", times=-1)
+    new = sample("x", input={"text": "new"})
+    failures = await asyncio.gather(*(oracle.ask(LLM, new) for _ in range(10)), return_exceptions=True)
+    assert {type(each) for each in failures} == {NoAnswer}
+    assert server.calls == 4, "one question of three attempts"
+
+
+async def test_one_who_gives_up_leaves_the_question_to_the_next(oracle: ModelOracle, server: LocalModelServer) -> None:
+    server.behave("hang")
+    first = asyncio.create_task(oracle.ask(LLM, sample("r1")))
+    await asyncio.sleep(0.1)
+    second = asyncio.create_task(oracle.ask(LLM, sample("r2")))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    assert (await second).expected == "ham"
+    assert server.calls == 2
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,11 @@ async def test_a_missing_label_is_an_error_with_its_reason() -> None:
     assert (result.verdict, result.reason, result.expected) == ("error", "no_label", None)
 
 
+async def test_an_answer_of_the_oracle_that_is_none_of_the_apps_is_an_error_and_no_mismatch() -> None:
+    result = result_of(await Validator(MemoryStore(SPAM), labels(r1="eggs"), ManualClock()).handle(sent(sample())))
+    assert (result.verdict, result.reason, result.expected) == ("error", "oracle_schema", "eggs")
+
+
 async def test_a_spent_budget_is_told_once_an_app_and_day() -> None:
     app = msgspec.structs.replace(SPAM, oracle=OraclePolicy(kind="llm"), budget=Budget(usd_per_day=1, calls_per_day=1))
     clock = ManualClock()

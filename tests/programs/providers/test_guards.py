@@ -6,20 +6,22 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loopai.apps import Budget, LoopApp
 from loopai.clock import ManualClock, SystemClock
-from loopai.errors import BudgetError, NotFoundError
+from loopai.errors import BudgetError, NotFoundError, TransientError
 from programs.providers.budget import Account, BudgetedModel, MemoryLedger
 from programs.providers.cassettes import CassetteModel
 from programs.providers.chat import AnswerError, ChatReply, ChatRequest, ProviderUnavailable
-from programs.providers.failover import FailoverModel
+from programs.providers.failover import FailoverModel, Rests
 from programs.providers.local_answers import LocalAnswers
 from programs.providers.local_server import Behaviour, LocalModelServer
 from programs.providers.models import Models
 from programs.providers.retrying import RetryingModel, RetryPolicy
+from programs.store import Store
 from tests.programs.providers.helpers import DEAR, endpoint, judge
 
 DAY = "1970-01-12"
@@ -88,7 +90,9 @@ async def test_a_dead_first_provider_is_answered_for_in_under_five_seconds(
     assert time.monotonic() - began < 5
     asked = first.calls
     assert (await model.complete(judge())).parsed == {"answer": "spam"}
-    assert first.calls == asked, "a provider that failed is passed over for a while"
+    other = models.for_app(LoopApp(id="b"), "generate")
+    assert (await other.complete(judge())).parsed == {"answer": "spam"}
+    assert first.calls == asked, "a provider that failed is passed over for a while, by every app"
     for each in endpoints:
         await each.close()
 
@@ -98,7 +102,7 @@ async def test_a_hanging_first_provider_is_left_when_its_time_is_up(
 ) -> None:
     endpoints = [endpoint(first), endpoint(second)]
     clock = ManualClock()
-    model = FailoverModel(endpoints, clock, answer_within=0.2, rest_seconds=15)
+    model = FailoverModel(endpoints, Rests(2, clock, 15), answer_within=0.2)
     first.behave("hang")
     assert (await model.complete(judge())).parsed == {"answer": "spam"}
     clock.advance(16)
@@ -168,6 +172,41 @@ async def test_a_caller_that_gives_up_leaves_no_reservation_hanging(first: Local
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(budgeted.complete(judge()), 0.1)
     assert ledger.spent_usd["a", DAY] == budgeted.worst_cost(judge())
+    await model.close()
+
+
+async def test_fifty_at_once_on_the_stores_ledger_spend_no_more(first: LocalModelServer, tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
+    model = endpoint(first, price=DEAR)
+    worst = model.worst_cost(judge(max_output_tokens=100)) or 0.0
+    app = LoopApp(id="a", budget=Budget(usd_per_day=worst * 20, calls_per_day=1_000))
+    guarded = Models([model], store, ManualClock()).for_app(app, "generate")
+    outcomes = await asyncio.gather(
+        *(guarded.complete(judge(max_output_tokens=100)) for _ in range(50)), return_exceptions=True
+    )
+    replies = [o for o in outcomes if isinstance(o, ChatReply)]
+    assert sum(isinstance(o, BudgetError) for o in outcomes) == 50 - len(replies)
+    spending = await store.spent("a", DAY)
+    assert spending.usd == pytest.approx(sum(r.cost_usd or 0 for r in replies))
+    assert 0 < spending.usd <= app.budget.usd_per_day
+    assert (spending.calls, spending.reserved_usd) == (first.calls, 0.0)
+    (line,) = await store.ledger("a", DAY)
+    assert (line.purpose, line.provider, line.model, line.calls) == ("generate", "openai", "loopai-local", first.calls)
+    await model.close()
+    await store.close()
+
+
+async def test_a_ledger_that_fails_to_settle_does_not_cost_the_reply(first: LocalModelServer) -> None:
+    class Forgetful(MemoryLedger):
+        async def settle(self, app: str, day: str, **sums: Any) -> None:
+            raise TransientError("the database is away")
+
+    model = endpoint(first, price=DEAR)
+    budgeted = BudgetedModel(
+        model, Forgetful(), Account(app="a", budget=Budget(usd_per_day=9, calls_per_day=9)), ManualClock()
+    )
+    assert (await budgeted.complete(judge())).parsed == {"answer": "ham"}
+    assert budgeted.unsettled == 1
     await model.close()
 
 
