@@ -111,7 +111,7 @@ function options(
       { ...axis, grid: { show: false }, size: 26, space: 90, values: (_c, splits) => splits.map((s) => timeOf(s * 1000, latest.current.seconds <= 600)) },
       {
         ...axis,
-        grid: { stroke: palette.grid, width: 1 },
+        grid: { stroke: palette.grid, width: 1, ...(logarithmic ? { filter: wholePowers } : {}) },
         size: 56,
         space: 34,
         values: (_c, splits) => splits.map((value) => (value === null ? "" : latest.current.axis(value))),
@@ -124,7 +124,7 @@ function options(
         stroke: line.bound ? "transparent" : palette[line.colour],
         width: line.bound ? 0 : (line.width ?? 1.75),
         points: { show: false },
-        spanGaps: line.colour === "trial" || line.bound === true,
+        gaps: wideGaps,
         ...(line.fill ? { fill: palette[line.fill] } : {}),
       })),
     ],
@@ -135,6 +135,19 @@ function options(
       setData: [(chart) => showValues(chart, latest.current, values.current)],
     },
   };
+}
+
+/** Labels and lines at 1, 10, 100 … only: those in between make a wall of them. */
+function wholePowers(_chart: uPlot, splits: number[]): (number | null)[] {
+  return splits.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-9 ? value : null));
+}
+
+const BRIDGED_SECONDS = 2.5;
+
+/** A second without a report is jitter and is bridged; more than that is a hole and stays one. */
+function wideGaps(chart: uPlot, _series: number, _first: number, _last: number, gaps: [number, number][]): [number, number][] {
+  const pixels = chart.valToPos(BRIDGED_SECONDS, "x", true) - chart.valToPos(0, "x", true);
+  return gaps.filter(([from, to]) => to - from > pixels);
 }
 
 /** The values under the cursor, else the newest: as text, in the caption, the same place for both. */

@@ -6,6 +6,7 @@ import { choose } from "../router";
 import type { Loop } from "../state/loop";
 import { list, object } from "../state/overview";
 import { short } from "../state/timeline";
+import { Cell } from "../parts/cell";
 import { useStore } from "../use-store";
 import type { ValidationResult } from "../wire";
 import { program } from "../words";
@@ -81,22 +82,22 @@ export function ChecksTab({ loop, query }: { loop: Loop; query: URLSearchParams 
           <tbody>
             {rows.map((check) => (
               <tr key={`${check.id}/${check.version}`}>
-                <td data-label="When">
+                <Cell label="When">
                   <time title={utc(check.validated_at)}>{whenOf(check.validated_at)}</time>
-                </td>
-                <td data-label="Answer was">
+                </Cell>
+                <Cell label="Answer was">
                   <span class={`state ${VERDICTS[check.verdict]?.tone ?? "quiet"}`} title={check.reason ?? undefined}>
                     {VERDICTS[check.verdict]?.word ?? check.verdict}
                   </span>
-                </td>
-                <td data-label="Answered" class="value">{short(check.output)}</td>
-                <td data-label="Right is" class="value">{check.expected === undefined ? "–" : short(check.expected)}</td>
-                <td data-label="Program">
+                </Cell>
+                <Cell label="Answered" class="value">{short(check.output)}</Cell>
+                <Cell label="Right is" class="value">{check.expected === undefined ? "–" : short(check.expected)}</Cell>
+                <Cell label="Program">
                   {program(check.version)}
                   {check.variant === "candidate" && <span class="trial-text"> on trial</span>}
-                </td>
-                <td data-label="Decided by">{check.tier === 3 && check.oracle ? check.oracle : TIERS[check.tier]}</td>
-                <td data-label="Cost" class="num">{check.cost_usd ? usd(check.cost_usd) : "–"}</td>
+                </Cell>
+                <Cell label="Decided by">{check.tier === 3 && check.oracle ? check.oracle : TIERS[check.tier]}</Cell>
+                <Cell label="Cost" class="num">{check.cost_usd ? usd(check.cost_usd) : "–"}</Cell>
               </tr>
             ))}
           </tbody>

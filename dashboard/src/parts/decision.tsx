@@ -36,7 +36,9 @@ function waitingTrial(loop: Loop) {
 
 function openAlerts(loop: Loop) {
   const cards = [];
-  if (loop.drift) {
+  // A trial that goes on by itself is already the answer to it.
+  const answered = loop.rollout?.state === "running" && loop.app.rollout?.automatic !== false;
+  if (loop.drift && !answered) {
     const text = loop.drift.summary || `${loop.name} gets inputs unlike the ones it learned from.`;
     cards.push(<Card key={`d/${loop.app.id}`} icon="warn" text={text} href={loopHref(loop.app.id, "checks")} link="See the checks" testid="drift-card" />);
   }

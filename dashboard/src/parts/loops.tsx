@@ -4,6 +4,7 @@ import { loopHref } from "../router";
 import type { Loop } from "../state/loop";
 import { stateWord } from "../state/verdict";
 import { program } from "../words";
+import { Cell } from "./cell";
 import { MoodIcon } from "./icons";
 
 export function LoopsTable({ loops, now }: { loops: Loop[]; now: number }) {
@@ -39,18 +40,18 @@ function Row({ loop, now }: { loop: Loop; now: number }) {
   const trial = loop.deployment?.mode === "canary" ? loop.deployment : null;
   return (
     <tr>
-      <td data-label="Loop">
+      <Cell label="Loop">
         <a class="strong-link" href={loopHref(loop.app.id)}>
           {loop.name}
         </a>
-      </td>
-      <td data-label="State">
+      </Cell>
+      <Cell label="State">
         <span class={`state ${state.mood}`}>
           <MoodIcon mood={state.mood} size={14} />
           {state.word}
         </span>
-      </td>
-      <td data-label="Right answers" class="num">
+      </Cell>
+      <Cell label="Right answers" class="num">
         {right && right.checks > 0 ? (
           <span title={`${count(right.checks)} checks`}>
             {percent(right.estimate)} % <span class="dim">({percent(right.low)} – {percent(right.high)})</span>
@@ -58,16 +59,16 @@ function Row({ loop, now }: { loop: Loop; now: number }) {
         ) : (
           <span class="dim">no checks yet</span>
         )}
-      </td>
-      <td data-label="Inputs per second" class="num">{rate(loop.windows.rate(now / 1000))}</td>
-      <td data-label="Time p50 · p99" class="num">
+      </Cell>
+      <Cell label="Inputs per second" class="num">{rate(loop.windows.rate(now / 1000))}</Cell>
+      <Cell label="Time p50 · p99" class="num">
         {durationText(second?.p50)} <span class="dim">· {durationText(second?.p99)}</span>
-      </td>
-      <td data-label="Set aside" class="num">{count(loop.totals.setAside)}</td>
-      <td data-label="Program">
+      </Cell>
+      <Cell label="Set aside" class="num">{count(loop.totals.setAside)}</Cell>
+      <Cell label="Program">
         {program(loop.deployment?.stable)}
         {trial && <span class="trial-text"> → {program(trial.candidate)} on {trial.share ?? 0} %</span>}
-      </td>
+      </Cell>
     </tr>
   );
 }

@@ -28,6 +28,7 @@ export function Stepper({ loop }: { loop: Loop }) {
             <Side words={`${program(rollout.from_version)} in use`} agreement={loop.agreement.stable} limit={loop.limit} floor={floor} />
             <Side words={`${program(rollout.to_version)} on trial`} agreement={loop.agreement.candidate} limit={loop.limit} floor={floor} trial />
           </dl>
+          <p class="limit-note">Goes back when right answers are surely under {percent(loop.limit, 0)} %.</p>
           <Verbs loop={loop} rollout={rollout} />
         </>
       )}

@@ -121,14 +121,15 @@ function Value({ id, raw, text, unit }: { id: string; raw: number | null | undef
 
 /** Sums over the loops, one value for each of the last two minutes' seconds, in steps of two. */
 function secondsSpark(loops: Loop[], now: number, read: (second: Second) => number | null): (number | null)[] {
-  const end = Math.floor(now / 1000) - 1;
+  // Steps of two whole seconds, without the newest, which is still filling up.
+  const end = Math.floor(now / 2000) * 2 - 2;
   const values: (number | null)[] = Array.from({ length: SPARK_SECONDS / 2 }, () => null);
   for (const loop of loops) {
     const { items } = loop.windows.seconds;
     for (let i = items.length - 1; i >= 0; i -= 1) {
       const second = items[i];
       if (!second || second.at <= end - SPARK_SECONDS) break;
-      const slot = Math.floor((second.at - (end - SPARK_SECONDS)) / 2);
+      const slot = Math.floor((second.at - 1 - (end - SPARK_SECONDS)) / 2);
       const value = read(second);
       if (slot < values.length && value !== null) values[slot] = (values[slot] ?? 0) + value;
     }

@@ -25,7 +25,7 @@ export function TimelinePanel({ store, loop, limit, query, more }: TimelineParts
   const items = wanted.slice(0, limit);
   const waiting = held ? store.arrivals - heldAt.current : 0;
   return (
-    <section class="panel timeline-panel" aria-label="What happened">
+    <section class={more ? "panel timeline-panel bounded" : "panel timeline-panel"} aria-label="What happened">
       <div class="panel-head">
         <h2>What happened</h2>
         <button
@@ -50,7 +50,7 @@ export function TimelinePanel({ store, loop, limit, query, more }: TimelineParts
       {items.length === 0 ? (
         <p class="empty-line">{show ? "Nothing of this kind yet." : "Nothing has happened yet."}</p>
       ) : (
-        <ol class="timeline" data-testid="timeline">
+        <ol class="timeline" data-testid="timeline" tabIndex={more ? 0 : undefined} aria-label="Newest first">
           {items.map((item) => (
             <Row key={item.id} item={item} revision={item.revision} named={!loop && store.loops.size > 1} />
           ))}
@@ -75,6 +75,8 @@ function Chip({ label, on, value }: { label: string; on: boolean; value: string 
 
 /** Drawn again only when its own item has changed: the tail is the longest part of the page. */
 const Row = memo(function Row({ item, named }: { item: Item; revision: number; named: boolean }) {
+  const [open, setOpen] = useState(false);
+  const more = item.event !== undefined || (item.checks?.misses.length ?? 0) > 0;
   return (
     <li class={`item ${item.tone}`} data-testid="timeline-item" data-type={item.name}>
       <time dateTime={new Date(item.at).toISOString()} title={utc(item.at)}>
@@ -88,29 +90,32 @@ const Row = memo(function Row({ item, named }: { item: Item; revision: number; n
           <strong data-testid={item.name === "drift.detected" ? "drift-alert" : undefined}>{item.title}</strong>{" "}
           {named && item.app && <a href={loopHref(item.app)}>{item.app}</a>} <span>{item.sentence}</span>
         </p>
-        <Detail item={item} />
+        {open && <Detail item={item} />}
       </div>
+      {more && (
+        <button
+          type="button"
+          class={open ? "item-more open" : "item-more"}
+          aria-expanded={open}
+          aria-label={`${open ? "Less" : "More"} about: ${item.title}`}
+          onClick={() => setOpen(!open)}
+        >
+          <Icon name="down" size={16} />
+        </button>
+      )}
     </li>
   );
 });
 
 function Detail({ item }: { item: Item }) {
-  const [open, setOpen] = useState(false);
-  const misses = item.checks?.misses ?? [];
-  if (item.checks && misses.length === 0) return null;
+  if (!item.checks) return <pre class="raw">{JSON.stringify(item.event, null, 2)}</pre>;
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>{item.checks ? "Wrong ones" : "Details"}</summary>
-      {open && item.checks && (
-        <ul class="misses">
-          {misses.map((miss) => (
-            <li key={miss.id}>
-              answered <q>{miss.got}</q>, right is <q>{miss.expected}</q> <span class="dim">input {miss.id}</span>
-            </li>
-          ))}
-        </ul>
-      )}
-      {open && item.event && <pre class="raw">{JSON.stringify(item.event, null, 2)}</pre>}
-    </details>
+    <ul class="misses">
+      {item.checks.misses.map((miss) => (
+        <li key={miss.id}>
+          answered <q>{miss.got}</q>, right is <q>{miss.expected}</q> <span class="dim">input {miss.id}</span>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -176,8 +176,8 @@ export class Store {
     if (connection.kind === "live" && last && last.to === null) {
       last.to = this.now() / 1000;
       void this.recount().catch(() => undefined);
-      void this.fillCharts();
     }
+    if (connection.kind === "live" && before.kind !== "live") void this.fillCharts();
     this.tell();
   }
 
