@@ -49,9 +49,9 @@ class Events(Rows):
                         {
                             "sequence": last,
                             "id": key,
-                            "app": event.app,
-                            "type": event.type,
-                            "room": room,
+                            "app": row_key(event.app),
+                            "type": row_key(event.type),
+                            "room": row_key(room),
                             "body": to_text(event),
                         }
                     )

@@ -75,6 +75,12 @@ class Programs(Rows):
             rows = (await connection.execute(statement)).mappings().all()
         return [StoredProgram(**{**row, "manifest": _MANIFEST.decode(row["manifest"])}) for row in rows]
 
+    async def count_programs(self, app: str) -> int:
+        """How many versions there are."""
+        statement = select(func.count()).select_from(programs).where(programs.c.app == row_key(app))
+        async with self.reading() as connection:
+            return int(await connection.scalar(statement) or 0)
+
     async def waive(self, app: str, version: int, waiver: str) -> None:
         """Writes down who lets this version fail an old counterexample. Raises `NotFoundError`."""
         wanted = (programs.c.app == row_key(app)) & (programs.c.version == version)
