@@ -10,6 +10,7 @@ and its reason says which. Every sample ends in one of the four.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
@@ -37,6 +38,9 @@ APP_SECONDS = 2.0
 """How old an app's definition may be: a change of oracle or budget is in force within this time."""
 
 APPS_KEPT = 10_000
+QUIET_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class AppSource(Protocol):
@@ -74,13 +78,17 @@ class Validator:
         self._journal = Journal(store)
         self._news = BudgetNews(clock)
         self._apps: OrderedDict[str, tuple[float, LoopApp]] = OrderedDict()
+        self._quiet_until: dict[tuple[str, str], float] = {}
         self.counters = Counters()
 
     async def handle(self, message: Message) -> Sequence[Output]:
         """One sample to one result. Raises `RecordError` for what is no sample, or of no app."""
-        sample = decode(message.value, Sample)
-        app = await self._app(sample.app)
-        result = await self.validate(app, sample)
+        try:
+            sample = decode(message.value, Sample)
+            app = await self._app(sample.app)
+            result = await self.validate(app, sample)
+        except RecursionError:
+            raise RecordError("The sample is nested too deeply to be compared.", reason="depth") from None
         await self._journal.write(result)
         self._count(result)
         headers = event_headers(
@@ -104,6 +112,7 @@ class Validator:
             answer = await self._oracle.ask(app, sample)
         except NoAnswer as silence:
             self._asked(silence.oracle, silence.reason, silence.ms, silence.cost_usd)
+            self._tell(app, silence)
             finding = Finding(tier=3, verdict=silence.verdict, reason=silence.reason)
             return self._result(
                 app, sample, finding, oracle=silence.oracle, cost_usd=silence.cost_usd, oracle_ms=silence.ms
@@ -173,6 +182,13 @@ class Validator:
     def _count(self, result: ValidationResult) -> None:
         self.counters.validations[result.app, result.program, result.verdict] += 1
         self.counters.tiers[result.app, result.tier] += 1
+
+    def _tell(self, app: LoopApp, silence: NoAnswer) -> None:
+        """One line a minute for each app and reason: the result carries only the word, a person needs the sentence."""
+        now, key = self._clock.monotonic(), (app.id, silence.reason)
+        if now >= self._quiet_until.get(key, now):
+            self._quiet_until[key] = now + QUIET_SECONDS
+            log.warning("No answer from the oracle %s for %s (%s): %s", silence.oracle, app.id, silence.reason, silence)
 
     def _asked(self, oracle: str, outcome: str, ms: float, cost_usd: float) -> None:
         counters = self.counters

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from programs.providers.budget import MemoryLedger
 from programs.providers.local_answers import LocalAnswers
 from programs.providers.local_server import LocalModelServer
 from programs.providers.models import Models
+from programs.store import Store
 from streams.broker import Outgoing
 from streams.cloudevents import event_type
 from streams.memory import MemoryBroker
@@ -85,6 +88,50 @@ async def test_a_cheap_tier_asks_no_oracle() -> None:
 async def test_what_is_no_sample_is_a_bad_record(value: bytes | None) -> None:
     with pytest.raises(RecordError):
         await Validator(MemoryStore(SPAM), labels(), ManualClock()).handle(Sent(value))
+
+
+@pytest.mark.parametrize("depth", [50, 900, 5_000, 100_000])
+async def test_a_sample_nested_too_deeply_is_a_bad_record_and_no_crash(depth: int) -> None:
+    app = msgspec.structs.replace(SPAM, kind="extraction", labels=(), output_schema={"type": "array"})
+    oracle = LabelsOracle(ManualClock())
+    deep: list[Any] = []
+    for _ in range(min(depth, 500) - 1):
+        deep = [deep]
+    oracle.put(Label(id="r1", app="sms", expected=deep))
+    value = msgspec.json.encode(sample(output=0)).replace(b'"output":0', b'"output":' + b"[" * depth + b"]" * depth)
+    validator = Validator(MemoryStore(app), oracle, ManualClock())
+    if depth < 900:
+        assert result_of(await validator.handle(Sent(value))).verdict == "match"
+    else:
+        with pytest.raises(RecordError) as caught:
+            await validator.handle(Sent(value))
+        assert caught.value.reason == "depth"
+
+
+@pytest.mark.parametrize("odd", ["\x00", "a" * 100_000, "\u202e</script>", "é" * 300])
+async def test_odd_ids_and_texts_pass_through_the_store(odd: str, tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'odd.db'}")
+    await store.put_app(SPAM)
+    oracle = LabelsOracle(ManualClock())
+    oracle.put(Label(id=odd, app="sms", expected="ham"))
+    validator = Validator(store, oracle, ManualClock())
+    for _ in range(2):
+        one = await validator.handle(sent(sample(odd, input={"text": odd}, program=odd)))
+        assert (result_of(one).id, result_of(one).verdict) == (odd, "match")
+    page = await store.list_validations("sms")
+    assert len(page.items) == 1, "twice delivered is once kept"
+    await store.close()
+
+
+async def test_a_silent_oracle_is_told_in_the_log_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    validator = Validator(MemoryStore(SPAM), LabelsOracle(clock), clock)
+    for _ in range(3):
+        await validator.handle(sent(sample()))
+    assert len(caplog.records) == 1
+    clock.advance(61)
+    await validator.handle(sent(sample()))
+    assert len(caplog.records) == 2
 
 
 async def test_a_sample_of_no_app_is_a_bad_record() -> None:
