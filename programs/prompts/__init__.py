@@ -19,7 +19,8 @@ from programs.providers.chat import ChatMessage, system, user
 _FOLDER: Final = Path(__file__).parent
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _DIVIDER: Final = "<!-- user -->"
-_ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "`": "\\u0060"})
+_ESCAPES: Final = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&`\x85\u2028\u2029"}
+"""What could close a block, open a fence, or be read as the end of a line; JSON escapes the other line ends itself."""
 
 CUT: Final = " [cut]"
 

@@ -2,7 +2,8 @@
 
 It is no language model. It knows the shapes of Loopai's own prompts: asked to judge a record it looks the text up in
 its table of known answers, then tries its keyword rules, then gives its default; asked to write a module it counts
-which words of the quoted examples occur under one answer only. Everything it writes says that it is a stand-in.
+which words of the quoted examples occur under one answer only; asked to repair one it gives it back. All that it
+writes says that it is a stand-in.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class LocalAnswers:
             schema = response_format["json_schema"].get("schema", {})
             return json.dumps({"answer": self._judge(blocks[0] if blocks else "", _answer_schema(schema))})
         if messages and "Python module" in str(messages[0].get("content", "")):
-            return self._module(blocks[-1] if blocks else "")
+            if len(blocks) > 1:  # a repair: what has understood nothing can mend nothing, and gives the module back
+                return f"```python\n{blocks[0]}\n```"
+            return self._module(blocks[0] if blocks else "")
         return f"This is {MODEL}, a local stand-in for a language model: it only knows Loopai's own prompts."
 
     def _judge(self, block: str, schema: Mapping[str, Any]) -> Any:

@@ -190,7 +190,9 @@ class OpenAIModel:
         refused = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
         what = "could not be reached" if refused else "broke off"
         return ProviderUnavailable(
-            f"{self._provider} at {httpx2.URL(self._base_url).host} {what}.", reason="connection", maybe_billed=not refused
+            f"{self._provider} at {httpx2.URL(self._base_url).host} {what}.",
+            reason="connection",
+            maybe_billed=not refused,
         )
 
     def _garbled(self, what: str) -> ProviderUnavailable:

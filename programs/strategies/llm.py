@@ -30,7 +30,7 @@ from programs.artifact import Attempt, Manifest, Program, Score
 from programs.prompts import embed, quote, render
 from programs.providers.chat import ChatModel, ChatReply, ChatRequest
 from programs.running import Runner, encode_inputs, output_of
-from programs.synthesis import digest, score
+from programs.synthesis import digest, prepare, score, split_rows
 from programs.task import Task
 
 SHOWN: Final = 32
@@ -119,6 +119,20 @@ async def write_program(
         await _try(repaired, task, held_out, run)
         drafts.append(repaired)
     return _finished(drafts, failures, train, held_out, seed, time.monotonic() - began)
+
+
+def train_and_held_out(task: Task, examples: Sequence[Example], seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """The rows to show and the rows to score on: a fifth, with like shares of each label, near-duplicates together.
+
+    Raises:
+        ProgramError: there are too few usable rows for both.
+    """
+    rows, _ = prepare(task, examples)
+    splits = split_rows(task, rows, seed)
+    if not splits:
+        raise ProgramError("There are too few examples.", next_step="Give at least two that are not alike.")
+    train, held = splits[0]
+    return [rows[i] for i in train], [rows[i] for i in held]
 
 
 async def _write(model: ChatModel, task: Task, shown: Sequence[Example], seed: int) -> Draft:

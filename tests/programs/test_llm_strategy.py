@@ -21,7 +21,7 @@ from programs.providers.local_server import LocalModelServer
 from programs.providers.models import Models
 from programs.providers.openai_model import OpenAIModel
 from programs.providers.retrying import RetryPolicy
-from programs.strategies.llm import check_apart, extract_source, write_program
+from programs.strategies.llm import check_apart, extract_source, train_and_held_out, write_program
 from programs.task import Task
 from tests.programs.providers.helpers import DEAR, endpoint
 
@@ -258,6 +258,17 @@ async def test_a_dead_model_is_said_to_be_dead(server: LocalModelServer) -> None
 async def test_no_rows_no_program(model: OpenAIModel, train: list[Example], held: list[Example]) -> None:
     with pytest.raises(ProgramError, match="too few"):
         await write_program(model, TASK, train, held, run_here)
+
+
+def test_held_out_rows_have_no_twin_among_those_that_are_shown() -> None:
+    examples = rows("t", 40)
+    train, held = train_and_held_out(TASK, examples)
+    assert len(train) + len(held) == 40
+    assert held
+    stems = [{row.input["text"].rsplit(" ", 1)[0] for row in part} for part in (train, held)]
+    assert not stems[0] & stems[1]
+    with pytest.raises(ProgramError, match="too few"):
+        train_and_held_out(TASK, examples[:1])
 
 
 @pytest.mark.parametrize(
