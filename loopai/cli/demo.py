@@ -123,11 +123,14 @@ async def _run(settings: Settings, overrides: dict[str, Any], plan: Plan, *, hea
         stop = asyncio.create_task(stopping.wait())
         roles = asyncio.create_task(group.roles.wait())
         await asyncio.wait({work, stop, roles}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (stop, roles):
-            task.cancel()
+        stop.cancel()
+        if not roles.done():
+            roles.cancel()
         if not work.done():
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+            if roles.done() and not roles.cancelled():
+                roles.result()
             if headless:
                 raise KeyboardInterrupt
             return

@@ -61,6 +61,8 @@ class Child:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "loopai", "serve", self.role, "--supervised",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=self._environment,
+            # Ctrl-C reaches the whole foreground group; roles are told to leave in our order.
+            start_new_session=True,
         )  # fmt: skip
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
@@ -97,8 +99,10 @@ class Supervisor:
             raise UnavailableError(f"Not ready after {timeout:.0f} s: {', '.join(late)}.") from None
 
     async def wait(self) -> None:
-        """Until `stop`, or until a role refuses its configuration."""
-        await asyncio.gather(*self._tasks)
+        """Until `stop`, or until a role refuses its configuration. Giving up the wait leaves the roles as they are."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
 
     async def stop(self, timeout: float = 15.0) -> None:
         """Asks all to drain and leave; those that do not in time are ended."""
