@@ -36,7 +36,7 @@ export interface ChartParts {
   theme: Theme;
 }
 
-const HEIGHT = 168;
+const HEIGHT = 186;
 const shared = uPlot.sync("live");
 
 export function Chart(parts: ChartParts) {

@@ -67,7 +67,7 @@ export function LoopPage({ id, query }: { id: string; query: URLSearchParams }) 
               </div>
               <div class="narrow">
                 <Stepper loop={loop} />
-                <TimelinePanel store={store} loop={id} limit={50} query={query} />
+                <TimelinePanel store={store} loop={id} limit={50} query={query} more />
               </div>
             </div>
           </>

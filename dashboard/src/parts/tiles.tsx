@@ -27,7 +27,7 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
               <span data-testid="right-answers-interval" title={`± ${percent(half)} around the middle`}>
                 {percent(sum.right.low)} – {percent(sum.right.high)} %
               </span>
-              <span class="dim"> from {plural(sum.checks, "check")}</span>
+              <span class="dim"> from the latest {plural(sum.basis, "check")}</span>
             </>
           ) : (
             <span class="dim" data-testid="right-answers-interval">no checks yet</span>
@@ -77,7 +77,7 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
             </span>
           </>
         }
-        spark={<Spark values={checksSpark(loops, now)} floor={0} />}
+        spark={<Spark values={secondsSpark(loops, now, (s) => s.sampled)} floor={0} />}
       />
     </section>
   );
@@ -141,16 +141,4 @@ function agreementSpark(loops: Loop[], now: number): (number | null)[] {
   const only = loops.length === 1 ? loops[0] : undefined;
   const from = now / 1000 - SPARK_SECONDS;
   return only ? only.lines.stable.points.items.filter((p) => p.at > from).map((p) => p.estimate) : [];
-}
-
-function checksSpark(loops: Loop[], now: number): (number | null)[] {
-  const slots = 30;
-  const values: number[] = Array.from({ length: slots }, () => 0);
-  for (const loop of loops) {
-    for (const check of loop.checks.items) {
-      const slot = slots - 1 - Math.floor((now - Date.parse(check.validated_at ?? "")) / 2000);
-      if (slot >= 0 && slot < slots) values[slot] = (values[slot] ?? 0) + 1;
-    }
-  }
-  return values.some((v) => v > 0) ? values : [];
 }

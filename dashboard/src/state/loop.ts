@@ -124,15 +124,14 @@ export class Loop {
   }
 
   #activated(event: LoopEvent): void {
-    const version = numberIn(event, "version");
+    const version = numberIn(event, "program") ?? numberIn(event, "version");
     if (this.deployment && version !== null) this.deployment = { ...this.deployment, stable: version };
   }
 
-  /** Either the event carries the whole rollout, or only what changed. */
+  /** An event carries where the trial is now; the rest is known from before. */
   #rolloutEvent(name: string, event: LoopEvent): void {
     const data = object(event.data);
-    const whole = object(data.rollout);
-    const row = { ...data, ...whole };
+    const row: Record<string, unknown> = { ...data, id: data.rollout };
     const before = this.rollout;
     const fresh = name === "rollout.started" || !before;
     const base: Rollout = fresh
@@ -145,7 +144,7 @@ export class Loop {
     const to = first(row.to_version, row.to);
     if (from !== null) next.from_version = from;
     if (to !== null) next.to_version = to;
-    const weight = first(row.weight, row.share, name === "rollout.step_changed" ? row.step : undefined);
+    const weight = first(row.weight, row.share);
     if (weight !== null) next.weight = weight;
     const stages = row.stages ?? row.steps;
     if (Array.isArray(stages) && stages.every((s) => typeof s === "number")) next.stages = stages as number[];

@@ -11,6 +11,7 @@ export interface Second {
   failed: number;
   setAside: number;
   abstained: number;
+  sampled: number;
   p50: number | null;
   p95: number | null;
   p99: number | null;
@@ -34,11 +35,16 @@ export class Windows {
 
   add(window: MetricsWindow): void {
     const start = Date.parse(window.window_start) / 1000;
-    const length = Math.max(1, Math.round(window.window_ms / 1000));
-    if (!Number.isFinite(start)) return;
+    const length = Math.max(0.001, window.window_ms / 1000);
+    if (!Number.isFinite(start) || length > KEPT_SECONDS) return;
     this.revision += 1;
-    // A window longer than a second is spread evenly: the chart shows rates, and the sum stays right.
-    for (let i = 0; i < length; i += 1) this.#merge(Math.floor(start) + i, window, 1 / length);
+    // Windows are a little longer than a second and drift over its borders: each second gets the share that lies in it,
+    // else the line would jump between none and double.
+    const end = start + length;
+    for (let at = Math.floor(start); at < end; at += 1) {
+      const share = (Math.min(end, at + 1) - Math.max(start, at)) / length;
+      if (share > 0.001) this.#merge(at, window, share);
+    }
   }
 
   /** What the server has summed up already: it replaces what was seen here, and closes a gap of the connection. */
@@ -51,6 +57,7 @@ export class Windows {
       second.failed = row.failed ?? 0;
       second.setAside = row.set_aside ?? 0;
       second.abstained = row.abstained ?? 0;
+      second.sampled = row.sampled ?? 0;
       second.p50 = row.p50_us ?? null;
       second.p95 = row.p95_us ?? null;
       second.p99 = row.p99_us ?? null;
@@ -73,6 +80,7 @@ export class Windows {
     second.failed += (window.failed ?? 0) * share;
     second.setAside += (window.set_aside ?? 0) * share;
     second.abstained += (window.abstained ?? 0) * share;
+    second.sampled += (window.sampled ?? 0) * share;
   }
 
   #secondAt(at: number): Second | null {
@@ -82,7 +90,7 @@ export class Windows {
     const found = items[index - 1];
     if (found?.at === at) return found;
     const fresh: Second = {
-      at, inputs: 0, failed: 0, setAside: 0, abstained: 0, p50: null, p95: null, p99: null, oldest: null,
+      at, inputs: 0, failed: 0, setAside: 0, abstained: 0, sampled: 0, p50: null, p95: null, p99: null, oldest: null,
     };
     if (index === items.length) this.seconds.push(fresh);
     else if (index > 0) items.splice(index, 0, fresh);

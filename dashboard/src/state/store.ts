@@ -125,12 +125,14 @@ export class Store {
 
   #applyOne(envelope: Envelope): void {
     const name = eventName(envelope.type);
-    const made = Date.parse(envelope.time);
+    const data = object(envelope.data);
+    // A window is named by its start, and is as new as its end.
+    const length = name === "metrics.window" && typeof data.window_ms === "number" ? data.window_ms : 0;
+    const made = Date.parse(envelope.time) + length;
     if (Number.isFinite(made)) {
       this.dataUntil = Math.max(this.dataUntil, made);
       this.lagMs = Math.max(0, this.now() - made);
     }
-    const data = object(envelope.data);
     const app = typeof data.app === "string" ? data.app : (envelope.subject ?? "");
     const loop = this.loops.get(app);
     if (!loop && app && this.loaded && !this.#asked.has(app)) {

@@ -6,6 +6,8 @@ export interface Sums {
   inputs: number;
   since: string;
   right: { estimate: number; low: number; high: number } | null;
+  /** The checks that the share of right answers rests on: the latest ones, not all. */
+  basis: number;
   checks: number;
   wrong: number;
   calls: number;
@@ -20,7 +22,7 @@ export interface Sums {
 
 export function sums(loops: Loop[], nowMs: number): Sums {
   const sum: Sums = {
-    rate: 0, inputs: 0, since: "", right: null, checks: 0, wrong: 0, calls: 0, usd: 0, p50: null, p99: null,
+    rate: 0, inputs: 0, since: "", right: null, basis: 0, checks: 0, wrong: 0, calls: 0, usd: 0, p50: null, p99: null,
     oldest: null, setAside: 0, newest: 0,
   };
   let weight = 0;
@@ -55,6 +57,7 @@ export function sums(loops: Loop[], nowMs: number): Sums {
         estimate: mix(before.estimate, own.estimate), low: mix(before.low, own.low), high: mix(before.high, own.high),
       };
       weight += by;
+      sum.basis += own.checks;
     }
   }
   return sum;

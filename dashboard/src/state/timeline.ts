@@ -1,7 +1,7 @@
 /** What happened, as sentences, newest first. Checks are rolled up: one row for each loop and half minute. */
 import { count } from "../format";
 import { eventName, type Json, type LoopEvent, type ValidationResult } from "../wire";
-import { wordsFor, type Group, type Tone } from "../words";
+import { capital, wordsFor, type Group, type Tone } from "../words";
 
 export interface Miss {
   id: string;
@@ -44,7 +44,7 @@ export class Timeline {
       app: event.app,
       name,
       title: words.title,
-      sentence: event.summary,
+      sentence: withoutTitle(event.summary, words.title),
       tone: words.tone,
       group: words.group,
       revision: 0,
@@ -97,6 +97,12 @@ export class Timeline {
       }
     }
   }
+}
+
+/** "Went back to v1: …" under the title "Went back" reads "To v1: …". */
+function withoutTitle(summary: string, title: string): string {
+  if (!summary.startsWith(title)) return summary;
+  return capital(summary.slice(title.length).replace(/^[\s/,:–.]+/, ""));
 }
 
 function checksSentence(sums: { right: number; wrong: number; unsure: number }): string {

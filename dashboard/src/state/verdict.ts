@@ -31,8 +31,14 @@ export function verdict(loops: Loop[], nowMs: number): Verdict {
   return {
     mood: "good",
     word: "All is well.",
-    text: `${plural(loops.length, "loop")} answered ${count(inputs)} inputs${since ? ` since ${timeOf(since, false)}` : ""}.`,
+    text: `${plural(loops.length, "loop")} answered ${inputs < 100 ? inputs : `more than ${count(roundedDown(inputs))}`} inputs${since ? ` since ${timeOf(since, false)}` : ""}.`,
   };
+}
+
+/** Two digits: the sentence is read aloud at each change, so it must not count along. */
+function roundedDown(n: number): number {
+  const unit = 10 ** Math.max(0, Math.floor(Math.log10(n)) - 1);
+  return Math.floor(n / unit) * unit;
 }
 
 const RANK: Record<Mood, number> = { acting: 0, warn: 1, trial: 2, good: 3, quiet: 4 };
@@ -46,26 +52,26 @@ export function ofLoop(loop: Loop, nowMs: number): Verdict {
     const text = `${name} went back from ${program(rollout.to_version)} to ${program(rollout.from_version)} ${ago(age)} ago${why}.`;
     return age < ACTING_MS ? { mood: "acting", word: "Acting.", text, loop } : { mood: "warn", word: "Needs a look.", text, loop };
   }
-  const trial = rollout?.state === "running";
-  if (drift && trial) {
-    const text = `${name} gets inputs unlike the ones it learned from; ${program(rollout.to_version)} is on trial on ${rollout.weight ?? 0} % of them.`;
+  const trial = rollout?.state === "running" ? rollout : null;
+  const right = loop.agreement.stable;
+  const under = right !== null && right.checks > 0 && right.high < loop.limit;
+  const trouble = drift
+    ? `${name} gets inputs unlike the ones it learned from`
+    : under
+      ? `${name} gives fewer right answers than its limit of ${(loop.limit * 100).toFixed(0)} %`
+      : "";
+  if (trouble && trial) {
+    const text = `${trouble}; ${program(trial.to_version)} is on trial on ${trial.weight ?? 0} % of inputs.`;
     return { mood: "acting", word: "Acting.", text, loop };
   }
-  if (drift) {
-    return { mood: "warn", word: "Needs a look.", text: `${name} gets inputs unlike the ones it learned from.`, loop };
-  }
-  const sure = loop.agreement.stable;
-  if (sure && sure.checks > 0 && sure.high < loop.limit) {
-    const text = `${name} gives fewer right answers than its limit of ${(loop.limit * 100).toFixed(0)} %.`;
-    return { mood: "warn", word: "Needs a look.", text, loop };
-  }
+  if (trouble) return { mood: "warn", word: "Needs a look.", text: `${trouble}.`, loop };
   if (budget) return { mood: "warn", word: "Needs a look.", text: `${name} has used up its budget for checks.`, loop };
   if (rollout?.state === "paused") {
     const text = `The trial of ${program(rollout.to_version)} of ${name} is paused at ${rollout.weight ?? 0} % of inputs.`;
     return { mood: "warn", word: "Needs a look.", text, loop };
   }
   if (trial) {
-    const text = `${program(rollout.to_version)} of ${name} is on trial on ${rollout.weight ?? 0} % of inputs.`;
+    const text = `${program(trial.to_version)} of ${name} is on trial on ${trial.weight ?? 0} % of inputs.`;
     return { mood: "trial", word: "All is well.", text, loop };
   }
   if (loop.totals.inputs === 0) return { mood: "quiet", word: "No inputs yet.", text: `${name} waits for a first input.`, loop };
