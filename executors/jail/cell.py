@@ -30,6 +30,8 @@ KillReason = Literal["timeout", "memory", "crash", "policy"]
 _TURN_RECORDS = 2048
 _TURN_BYTES = 4 << 20
 _TRIAL_RECORDS = 16
+# A mode of the parent's own, beside BATCH and SINGLY: one record a turn, to find who broke the protocol.
+_ALONE = 2
 # A worker that is runnable but gets no CPU is not stuck; this many hard limits later it is lost anyway.
 _STARVED_LIMITS = 20
 _NULL = msgspec.Raw(b"null")
@@ -53,6 +55,8 @@ class Verdict(msgspec.Struct, frozen=True):
     counted: KillReason
     outcome: Outcome
     text: str
+    # The worker went on before it was stopped: the index it is at is not the record that did it.
+    late: bool = False
 
 
 class _Job:
@@ -174,7 +178,8 @@ class Cell:
 
     def _send(self, worker: Worker, job: _Job) -> None:
         start, stop, mode = job.todo.popleft()
-        size = min(stop - start, _TRIAL_RECORDS if self._breaker.on_trial else _TURN_RECORDS)
+        most = 1 if mode == _ALONE else _TRIAL_RECORDS if self._breaker.on_trial else _TURN_RECORDS
+        size = min(stop - start, most)
         values = job.values[start : start + size]
         lengths = array("I", map(len, values))
         while sum(lengths) > _TURN_BYTES and size > 1:
@@ -184,7 +189,7 @@ class Cell:
             job.todo.appendleft((start + size, stop, mode))
         self._current, self._start, self._size, self._done, self._mode = job, start, size, 0, mode
         self._turns += 1
-        head = bytes((mode,)) + size.to_bytes(4, "little")
+        head = bytes((BATCH if mode == BATCH else SINGLY,)) + size.to_bytes(4, "little")
         worker.send(RUN, head, lengths.tobytes(), *values)
         if self._timer is None:
             self._watched_at = self._loop.time()
@@ -279,7 +284,8 @@ class Cell:
     def _on_end(self, why: str) -> None:
         worker = self._worker
         if worker is not None and not self._closed:
-            self._lose(worker, Verdict("policy", "killed", f"killed: the worker sent {why}") if why else None)
+            text = f"killed: the worker sent {why}"
+            self._lose(worker, Verdict("policy", "killed", text, late=True) if why else None)
 
     def _lose(self, worker: Worker, verdict: Verdict | None) -> None:
         self._worker = None
@@ -319,6 +325,9 @@ class Cell:
             # `run_batch` had a whole chunk: run it one by one to find out.
             cut = min(done + self._limits.chunk, size)
             again = [(done, cut, SINGLY), (cut, size, mode)]
+        elif verdict.late and size > 1:
+            cut = min(done + self._limits.chunk, size)
+            again = [(done, cut, _ALONE), (cut, size, mode)]
         else:
             bad = index if done <= index < size else done
             job.answers[start + bad] = Answer(verdict.outcome, _NULL, None, verdict.text)
