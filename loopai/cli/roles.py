@@ -194,11 +194,10 @@ async def _controller(settings: Settings, broker: Broker, stopping: asyncio.Even
 
 
 async def _gateway(settings: Settings, broker: Broker, stopping: asyncio.Event, stack: AsyncExitStack) -> None:
-    from gateway.server import Server
-
     from executors.direct import Direct
     from executors.jail.jail import Jail
     from gateway.deps import Gateway
+    from gateway.server import Server
     from programs.store import Store
 
     store = await Store.open(settings.store_url, pool_size=settings.store.pool_size)
