@@ -32,6 +32,7 @@ from validators.comparators import comparator_for
 from validators.journal import Journal, ValidationStore
 from validators.oracles import BUDGET, ORACLE_SCHEMA, NoAnswer, Oracle
 from validators.tiers import Finding, Tiers
+from validators.tracing import processing
 
 SOURCE = "loopai/validator"
 APP_SECONDS = 2.0
@@ -83,6 +84,10 @@ class Validator:
 
     async def handle(self, message: Message) -> Sequence[Output]:
         """One sample to one result. Raises `RecordError` for what is no sample, or of no app."""
+        with processing(message) as trace_headers:
+            return await self._handle(message, trace_headers)
+
+    async def _handle(self, message: Message, trace_headers: Sequence[tuple[str, bytes]]) -> Sequence[Output]:
         try:
             sample = decode(message.value, Sample)
             app = await self._app(sample.app)
@@ -94,7 +99,7 @@ class Validator:
         headers = event_headers(
             id=result.id, type=ce_type("validation.completed"), source=SOURCE, app=app.id, time=result.validated_at
         )
-        outputs = [Output(VALIDATIONS, Outgoing(app.id.encode(), encode(result), headers))]
+        outputs = [Output(VALIDATIONS, Outgoing(app.id.encode(), encode(result), [*headers, *trace_headers]))]
         if result.reason == BUDGET and (event := self._news.ran_out(app, sample.id)) is not None:
             outputs.append(Output(DRIFT_ALERTS, _event(event)))
         return outputs

@@ -28,8 +28,9 @@ from starlette.routing import Route
 
 from programs.providers.local_answers import MODEL, LocalAnswers
 
-Behaviour = Literal["slow", "429", "500", "half", "nonsense", "prose", "wrong", "hang", "quota", "key"]
-"""`nonsense` is a body that is no JSON; `prose` an answer that is no JSON; `wrong` JSON outside the schema."""
+Behaviour = Literal["slow", "429", "500", "half", "nonsense", "prose", "wrong", "hang", "drip", "quota", "key"]
+"""`drip` sends a byte every `seconds`; `nonsense` is a body that is no JSON; `prose` an answer that is no JSON; `wrong`
+JSON outside the schema."""
 
 BEHAVIOURS: Final = frozenset(get_args(Behaviour))
 
@@ -74,6 +75,10 @@ class LocalModelServer:
     def behave(self, behaviour: Behaviour, times: int = 1, seconds: float = 0.0) -> None:
         """After what was asked for before, the next `times` answers are of this kind; -1 means from then on."""
         self._script.append(Misbehaviour(behaviour=behaviour, times=times, seconds=seconds))
+
+    def forgive(self) -> None:
+        """From now on it answers as it should."""
+        self._script.clear()
 
     async def __aenter__(self) -> LocalModelServer:
         listener = socket.create_server((self._host, self._port))
@@ -128,6 +133,9 @@ class LocalModelServer:
             case "half":
                 whole = msgspec.json.encode(self._completion(body, self._answers.text(body)))
                 return StreamingResponse(_half(whole), media_type="application/json")
+            case "drip":
+                whole = msgspec.json.encode(self._completion(body, self._answers.text(body)))
+                return StreamingResponse(self._drip(whole, how.seconds or 0.1), media_type="application/json")
             case "nonsense":
                 return Response("<html>502 — no model here</html>", media_type="text/html")
             case "prose":
@@ -141,6 +149,13 @@ class LocalModelServer:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+    async def _drip(self, whole: bytes, seconds: float) -> AsyncIterator[bytes]:
+        for byte in whole:
+            if self._stopping.is_set():
+                return
+            yield bytes([byte])
+            await asyncio.sleep(seconds)
 
     def _completion(self, body: dict[str, Any], text: str) -> dict[str, Any]:
         """Token counts are words, roughly: enough for a ledger to have something to add up."""

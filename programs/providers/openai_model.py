@@ -7,6 +7,7 @@ request goes where the settings say, or nowhere.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Final, Literal
 
@@ -102,8 +103,10 @@ class OpenAIModel:
     async def _attempt(self, request: ChatRequest, model: str, span: Span) -> ChatReply:
         started = time.perf_counter()
         try:
-            completion: object = await self._client.chat.completions.create(**self._arguments(request, model))
-        except openai.APITimeoutError:
+            # The SDK's timeout is per read: an endpoint that drips would never trip it.
+            async with asyncio.timeout(self._timeout):
+                completion: object = await self._client.chat.completions.create(**self._arguments(request, model))
+        except (openai.APITimeoutError, TimeoutError):
             raise ProviderUnavailable(
                 f"{self._provider} did not answer within {self._timeout:g} s.", reason="timeout", maybe_billed=True
             ) from None

@@ -9,6 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from loopai.apps import Budget, LoopApp, OraclePolicy
 from loopai.clock import ManualClock, SystemClock
@@ -75,6 +79,27 @@ async def test_a_sample_becomes_a_result_that_carries_everything() -> None:
     assert result_of(await validator.handle(sent(sample("r1")))).verdict == "match"
     assert validator.counters.validations == {("sms", "p1", "mismatch"): 1, ("sms", "p1", "match"): 1}
     assert validator.counters.oracle_requests == {("labels", "ok"): 2}
+
+
+async def test_a_trace_goes_on_through_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    validator = Validator(MemoryStore(SPAM), labels(r1="ham"), ManualClock())
+    assert "traceparent" not in dict((await validator.handle(sent(sample())))[0].record.headers)
+    begun, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    carried = [("traceparent", f"00-{begun}-{parent}-01".encode())]
+    outputs = await validator.handle(msgspec.structs.replace(sent(sample()), headers=carried))
+    (span,) = spans.get_finished_spans()
+    assert (span.name, span.kind) == ("process loopai.samples", trace.SpanKind.CONSUMER)
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == parent
+    assert dict(span.attributes or {})["messaging.destination.partition.id"] == "0"
+    onwards = dict(outputs[0].record.headers)["traceparent"].decode()
+    assert onwards.split("-")[1:3] == [begun, f"{span.context.span_id:016x}"]
+    broken = msgspec.structs.replace(sent(sample()), headers=[("traceparent", b"\xff nonsense")])
+    assert result_of(await validator.handle(broken)).verdict == "match"
+    provider.shutdown()
 
 
 async def test_a_cheap_tier_asks_no_oracle() -> None:

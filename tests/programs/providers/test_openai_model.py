@@ -102,9 +102,10 @@ async def test_what_asking_again_cannot_mend_is_not_transient(
     assert caught.value.reason == reason
 
 
-async def test_a_hanging_provider_is_left_after_the_timeout(server: LocalModelServer) -> None:
+@pytest.mark.parametrize("behaviour", ["hang", "drip"])
+async def test_a_hanging_provider_is_left_after_the_timeout(server: LocalModelServer, behaviour: Behaviour) -> None:
     model = endpoint(server, timeout=0.2)
-    server.behave("hang")
+    server.behave(behaviour)
     with pytest.raises(ProviderUnavailable, match=r"within 0\.2 s") as caught:
         await model.complete(judge())
     assert (caught.value.reason, caught.value.maybe_billed) == ("timeout", True)
