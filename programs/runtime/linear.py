@@ -54,18 +54,20 @@ class Table:
         dtype, (rows, width), self._raw = view
         if rows != len(names):
             raise ValueError("a table of weights has not as many rows as names")
-        self.places = dict(zip(names, range(rows), strict=True))
+        self.place = dict(zip(names, range(1, rows + 1), strict=True)).get
+        self.empty = not rows
+        self.rows = Memo(self._unpack)
         self._stride = width * (2 if dtype == "U16" else 1)
         self._wide = dtype == "U16"
         self._space = 4 * width
         self._factor = factor
 
-    def row(self, name: Any) -> int:
-        """The packed weights of a feature, 0 for an unknown one."""
-        place = self.places.get(name)
-        if place is None:
-            return 0
-        raw = self._raw[place * self._stride : (place + 1) * self._stride]
+    def total(self, names: Iterable[Any]) -> int:
+        """The sum of the packed weights of features; unknown ones add nothing."""
+        return sum(map(self.rows.__getitem__, filter(None, map(self.place, names))))
+
+    def _unpack(self, place: int) -> int:
+        raw = self._raw[(place - 1) * self._stride : place * self._stride]
         room = bytearray(self._space)
         if self._wide:
             room[0::4] = raw[0::2]
@@ -99,25 +101,23 @@ class Linear:
         self._bias_scale: float = about["bias_scale"] * sqrt(self._norm_step)
         self._canonical = Memo(canonical)
         self._vectors = Memo(self._vector)
-        self._shapes = Memo(self._extras.row, 1000)
-        self._pair_vectors = Memo(self._pairs.row)
+        self._shapes = Memo(lambda name: self._extras.total((name,)), 1000)
 
     def _vector(self, token: str) -> int:
         """All that a token adds: as a known word in one row, as an unknown one by its n-grams; and its extras."""
         word = canonical(token)
-        total = self._words.row(word)
-        if not total and self._grams.places:
-            total = sum(map(self._grams.row, grams(word)))
-        return total + sum(map(self._extras.row, extras(token)))
+        total = self._words.total((word,))
+        if not total and not self._grams.empty:
+            total = self._grams.total(grams(word))
+        return total + self._extras.total(extras(token))
 
     def total(self, text: str) -> int:
         """The packed sums of a text: one field a label, then its squared length."""
         found = find_tokens(text)
         total: int = sum(map(self._vectors.__getitem__, set(found))) + self._shapes[shape(text)]
-        if self._pairs.places:
+        if not self._pairs.empty:
             plain = [BORDER, *map(self._canonical.__getitem__, found), BORDER]
-            known = self._pairs.places.keys() & set(pairwise(plain))
-            total += sum(map(self._pair_vectors.__getitem__, known))
+            total += self._pairs.total(pairwise(plain))
         return total
 
     def fieldwise(self, total: int) -> tuple[list[int], float]:

@@ -1,8 +1,8 @@
 """Text in, tokens and their features out: the one tokeniser of training and of running.
 
-A text is read as NFKC, at most `LIMIT` characters of it. A token is a word (letters, digits, inner apostrophes) or a
-run of punctuation; its *canonical* form is lower case with every digit as `0`. Everything that a model knows of a
-token is a function of that token alone, so a program works it out once a token and not once a record.
+A text is read as NFKC, at most `LIMIT` characters of it. A token is a word (letters, digits, and apostrophes after the
+first of them) or a run of punctuation; its *canonical* form is lower case with every digit as `0`. Everything that a
+model knows of a token is a function of that token alone, so a program works it out once a token, not once a record.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WORD_LIMIT = 24
 """Characters of a token whose n-grams count."""
 FIELD_JOINT = "\n"
 
-_TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]+")
+_TOKEN = re.compile(r"\w[\w'’]*|[^\w\s]+")
 _DIGIT = re.compile(r"\d")
 _URL = re.compile(r"https?:|www\.|\.(?:com|net|org|co|uk|html?)\b", re.IGNORECASE)
 
@@ -46,9 +46,10 @@ def grams(word: str, shortest: int = 2, longest: int = 5) -> list[str]:
     """The distinct character n-grams of a canonical word between its borders, in a fixed order."""
     framed = f"\x02{word[:WORD_LIMIT]}\x03"
     size = len(framed)
-    return list(
-        dict.fromkeys(framed[i : i + n] for n in range(shortest, longest + 1) for i in range(size - n + 1) if n < size)
-    )
+    found: list[str] = []
+    for n in range(shortest, min(longest, size - 1) + 1):
+        found += [framed[i : i + n] for i in range(size - n + 1)]
+    return list(dict.fromkeys(found))
 
 
 def extras(token: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Texts in, a sparse matrix of feature weights out: the training side of `programs.runtime.linear`.
 
 A row of the matrix counts, over the *distinct* tokens of a text, the token's word, its character n-grams and its extras
-(case, digits, marks), and over its distinct pairs of neighbouring tokens the pair. Counting distinct tokens is what
+(case, digits, marks), and over its pairs of neighbouring tokens the pair. Counting distinct tokens is what
 makes a text the sum of its tokens, so that running needs one look-up a token; by cross-validation it is as good as
 sublinear term frequency. Weights are inverse document frequencies (Sparck Jones 1972), n-grams at `gram_weight`, and a
 row is divided by the root of its summed squares.
@@ -60,7 +60,7 @@ class Corpus:
                 seen.add(token)
                 rows.append(known[1])
         plain.append(BORDER)
-        pairs = dict.fromkeys(pairwise(plain))
+        pairs = pairwise(plain)
         rows.append(np.asarray([self._id("pairs", f"{left} {right}") for left, right in pairs], dtype=np.int64))
         return np.concatenate(rows)
 
