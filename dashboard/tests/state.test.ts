@@ -51,12 +51,14 @@ test("windows of several executors are summed, and one over a border is shared b
   expect(windows.seconds.items[0]?.p50).toBeCloseTo((10 * 100 + 30 * 75) / 175);
 });
 
-test("history replaces what was seen, and a late window of a filled second is not counted twice", () => {
+test("history fills the seconds before the stream was joined, and only those", () => {
   const windows = new Windows();
-  windows.add({ app: "spam", source: "a", window_start: iso(0), window_ms: 1000, inputs: 40 });
-  windows.fill([{ at: iso(-1), window_ms: 1000, inputs: 90 }, { at: iso(0), window_ms: 1000, inputs: 100 }]);
-  windows.add({ app: "spam", source: "b", window_start: iso(0), window_ms: 1000, inputs: 60 });
-  expect(windows.seconds.items.map((s) => s.inputs)).toEqual([90, 100]);
+  const row = (at: number, inputs: number) => ({ at: iso(at), window_ms: 1000, inputs });
+  for (const [at, inputs] of [[0, 40], [1, 100], [2, 100]] as const) {
+    windows.add({ app: "spam", source: "a", window_start: iso(at), window_ms: 1000, inputs });
+  }
+  windows.fill([row(-1, 90), row(0, 95), row(1, 60), row(2, 7)], NOW / 1000);
+  expect(windows.seconds.items.map((s) => s.inputs)).toEqual([90, 95, 100, 100]);
 });
 
 test("an agreement line keeps one point a second and stays in order when history arrives later", () => {

@@ -125,6 +125,8 @@ function options(
         width: line.bound ? 0 : (line.width ?? 1.75),
         points: { show: false },
         gaps: wideGaps,
+        // Early intervals are wide as a barn door: the scale follows the lines, and the bands are cut off.
+        auto: !line.bound,
         ...(line.fill ? { fill: palette[line.fill] } : {}),
       })),
     ],

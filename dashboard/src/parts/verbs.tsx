@@ -14,7 +14,9 @@ export function Verbs({ loop, rollout }: { loop: Loop; rollout: Rollout }) {
   const [question, setQuestion] = useState<Question | null>(null);
   const paused = rollout.state === "paused";
   const next = rollout.stages.find((stage) => stage > (rollout.weight ?? 0));
-  const verbs: Verb[] = ["promote", "promote-all", paused ? "resume" : "pause", "rollback"];
+  // At the last step the two ways of going on are one.
+  const onward: Verb[] = next === undefined ? ["promote"] : ["promote", "promote-all"];
+  const verbs: Verb[] = [...onward, paused ? "resume" : "pause", "rollback"];
   return (
     <div class="verbs">
       {verbs.map((verb) => {
@@ -47,7 +49,14 @@ function say(verb: Verb, rollout: Rollout, next: number | undefined): Omit<Quest
   const weight = rollout.weight ?? 0;
   switch (verb) {
     case "promote": {
-      const target = next ?? 100;
+      if (next === undefined) {
+        return {
+          title: `Put ${to} in use?`,
+          consequence: `${to} becomes the program in use and the trial ends. ${from} stays at hand.`,
+          button: `Put ${to} in use`,
+        };
+      }
+      const target = next;
       const consequence =
         target >= 100
           ? `All inputs will be answered by ${to} (now ${weight} %), and ${to} becomes the program in use.`

@@ -91,8 +91,8 @@ export class Loop {
     this.lines[agreement.variant].add(agreement, nowMs);
   }
 
-  fill(windows: Seconds[], agreement: Agreement[]): void {
-    this.windows.fill(windows);
+  fill(windows: Seconds[], agreement: Agreement[], joined: number): void {
+    this.windows.fill(windows, joined);
     for (const variant of ["stable", "candidate"] as const) {
       this.lines[variant].fill(agreement.filter((row) => row.variant === variant));
     }

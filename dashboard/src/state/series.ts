@@ -31,7 +31,6 @@ export class Windows {
   readonly seconds = new Ring<Second>(KEPT_SECONDS);
   /** Grows with every change, so that a chart knows whether to draw. */
   revision = 0;
-  #filledTo = 0;
 
   add(window: MetricsWindow): void {
     const start = Date.parse(window.window_start) / 1000;
@@ -47,12 +46,16 @@ export class Windows {
     }
   }
 
-  /** What the server has summed up already: it replaces what was seen here, and closes a gap of the connection. */
-  fill(rows: Seconds[]): void {
+  /**
+   * What the server has summed up, for the seconds before the stream was joined. Seconds after `joined` are known here
+   * already; at the border both saw a part, and the larger part is nearer the truth.
+   */
+  fill(rows: Seconds[], joined: number): void {
     for (const row of rows) {
       const at = Math.floor(Date.parse(row.at) / 1000);
-      const second = Number.isFinite(at) ? this.#secondAt(at) : null;
-      if (!second) continue;
+      if (!Number.isFinite(at) || at > joined + 1) continue;
+      const second = this.#secondAt(at);
+      if (!second || (at >= joined && second.inputs > (row.inputs ?? 0))) continue;
       second.inputs = row.inputs ?? 0;
       second.failed = row.failed ?? 0;
       second.setAside = row.set_aside ?? 0;
@@ -62,13 +65,12 @@ export class Windows {
       second.p95 = row.p95_us ?? null;
       second.p99 = row.p99_us ?? null;
       second.oldest = row.oldest_waiting_s ?? null;
-      this.#filledTo = Math.max(this.#filledTo, at);
     }
     this.revision += 1;
   }
 
   #merge(at: number, window: MetricsWindow, share: number): void {
-    const second = at > this.#filledTo ? this.#secondAt(at) : null;
+    const second = this.#secondAt(at);
     if (!second) return;
     const inputs = (window.inputs ?? 0) * share;
     // Percentiles of several executors cannot be merged exactly: the median by weight, the tails by the worst.

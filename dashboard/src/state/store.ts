@@ -17,6 +17,7 @@ export interface Gap {
 const KEPT_GAPS = 50;
 const FILLED_SECONDS = 600;
 const CHARTS_FILLED = 12;
+const FILL_AFTER_MS = 2500;
 
 export class Store {
   loaded = false;
@@ -35,6 +36,8 @@ export class Store {
 
   #listeners = new Set<() => void>();
   #asked = new Set<string>();
+  /** Unix second from which on the stream has been whole. */
+  #joined = Infinity;
 
   constructor(
     readonly api: Api,
@@ -97,7 +100,7 @@ export class Store {
     for (const [id, loop] of [...this.loops].slice(0, CHARTS_FILLED)) {
       try {
         const past = object(await this.api.get(paths.metrics(id, FILLED_SECONDS)));
-        loop.fill(list(past.windows) as Seconds[], list(past.agreement) as Agreement[]);
+        loop.fill(list(past.windows) as Seconds[], list(past.agreement) as Agreement[], this.#joined);
         for (const gap of this.gaps) if (gap.to !== null && gap.to <= upTo && gap.from > upTo - FILLED_SECONDS) gap.filled.add(id);
       } catch {
         return; // The gap stays hatched with the words "no data".
@@ -179,7 +182,11 @@ export class Store {
       last.to = this.now() / 1000;
       void this.recount().catch(() => undefined);
     }
-    if (connection.kind === "live" && before.kind !== "live") void this.fillCharts();
+    if (connection.kind === "live" && before.kind !== "live") {
+      this.#joined = Math.floor(this.now() / 1000);
+      // A moment later, so that the server has summed up the second in which the stream was joined.
+      setTimeout(() => void this.fillCharts(), FILL_AFTER_MS);
+    }
     this.tell();
   }
 
