@@ -55,8 +55,9 @@ class Verdict(msgspec.Struct, frozen=True):
     counted: KillReason
     outcome: Outcome
     text: str
-    # The worker went on before it was stopped: the index it is at is not the record that did it.
-    late: bool = False
+    # The record in hand need not be the one that did it: the worker went on before it was stopped, or somebody else
+    # ended it. What may hold the culprit is run again one record a turn.
+    unsure: bool = False
 
 
 class _Job:
@@ -85,7 +86,7 @@ class Cell:
         worker: Worker,
         load: Callable[[], Awaitable[Worker]],
         dispose: Callable[[Worker], None],
-        wait_status: Callable[[Worker], Awaitable[int]],
+        wait_status: Callable[[Worker], Awaitable[int | None]],
         count: Callable[[KillReason], None],
     ) -> None:
         self._limits = limits
@@ -285,7 +286,7 @@ class Cell:
         worker = self._worker
         if worker is not None and not self._closed:
             text = f"killed: the worker sent {why}"
-            self._lose(worker, Verdict("policy", "killed", text, late=True) if why else None)
+            self._lose(worker, Verdict("policy", "killed", text, unsure=True) if why else None)
 
     def _lose(self, worker: Worker, verdict: Verdict | None) -> None:
         self._worker = None
@@ -325,7 +326,7 @@ class Cell:
             # `run_batch` had a whole chunk: run it one by one to find out.
             cut = min(done + self._limits.chunk, size)
             again = [(done, cut, SINGLY), (cut, size, mode)]
-        elif verdict.late and size > 1:
+        elif verdict.unsure and mode != _ALONE:
             cut = min(done + self._limits.chunk, size)
             again = [(done, cut, _ALONE), (cut, size, mode)]
         else:
@@ -353,15 +354,19 @@ class Cell:
             self._recycling = None
 
 
-def diagnose(wait_status: int, said: int, limits: Limits) -> Verdict:
-    """Why a worker ended by itself: its wait status and the word it left on the shared page."""
+def diagnose(wait_status: int | None, said: int, limits: Limits) -> Verdict:
+    """Why a worker ended without us: its wait status (None when nobody knows) and its word on the shared page."""
     if said == protocol.ENDED_BY_MEMORY:
         return Verdict("memory", "killed", f"killed: MemoryError, more than {limits.memory_bytes >> 20} MiB")
+    if wait_status is None:
+        return Verdict("crash", "killed", "killed: the process that forked the worker is gone", unsure=True)
     if os.WIFSIGNALED(wait_status):
         number = os.WTERMSIG(wait_status)
         if number == signal.SIGSYS:
             return Verdict("policy", "killed", "killed: a forbidden system call")
         if number == signal.SIGKILL:
-            return Verdict("memory", "killed", "killed: by the kernel, out of memory")
+            return Verdict(
+                "memory", "killed", "killed: SIGKILL, by the kernel for want of memory or by hand", unsure=True
+            )
         return Verdict("crash", "killed", f"killed: crashed with {signal.Signals(number).name}")
     return Verdict("crash", "killed", f"killed: the process ended with status {os.waitstatus_to_exitcode(wait_status)}")

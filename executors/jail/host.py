@@ -295,11 +295,11 @@ class Host:
         pidfd = descriptors[2] if len(descriptors) > 2 else None
         return Worker(number, descriptors[0], descriptors[1], pidfd, self._limits)
 
-    async def wait_status(self, worker: Worker) -> int:
-        """How a worker that ended by itself ended, as waitpid says it."""
+    async def wait_status(self, worker: Worker) -> int | None:
+        """How a worker that ended by itself ended, as waitpid says it; None when the zygote is gone too."""
         async with self._turn:
             operation, status, _ = await self._ask(b"R", worker.pid)
-        return status if operation == b"r" else 0
+        return status if operation == b"r" else None
 
     def bury(self, worker: Worker) -> None:
         """Let the zygote reap a worker that was killed."""

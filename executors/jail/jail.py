@@ -169,23 +169,33 @@ class Jail:
             await self._fill()
         self._filling = None
 
-    async def _take(self) -> Worker:
-        worker = self._spares.pop() if self._spares else await self._new()
+    def _spare(self) -> Worker | None:
+        spare = self._spares.pop() if self._spares else None
         if self._filling is None and not self._closed and len(self._spares) < self._wanted:
             self._filling = asyncio.get_running_loop().create_task(self._fill_quietly())
-        return worker
+        return spare
 
     # A program into a worker.
 
     async def _load(self, program: Program, gate: bool) -> Worker:
-        worker = await self._take()
         load = protocol.Load(program.source, program.input_schema, program.output_schema, gate)
         try:
             head = msgspec.json.encode(load)
         except UnicodeEncodeError:
-            self._dispose(worker)
             raise ProgramError("The program was refused: its source is not Unicode text.") from None
-        worker.send(protocol.LOAD, len(head).to_bytes(4, "little"), head, program.data)
+        spare = self._spare()
+        if spare is not None and await self._loaded(spare, head, program.data):
+            return spare
+        # A spare may have been dead without anybody having noticed: a new one tells whose doing it was.
+        worker = await self._new()
+        if await self._loaded(worker, head, program.data):
+            return worker
+        self._count("crash")
+        raise ProgramError("The program ended its process while it was loaded.")
+
+    async def _loaded(self, worker: Worker, head: bytes, data: bytes) -> bool:
+        """Whether it loaded; False when the worker ended instead. Raises `ProgramError` with the worker's words."""
+        worker.send(protocol.LOAD, len(head).to_bytes(4, "little"), head, data)
         try:
             kind, payload = await self._reply(worker, self._limits.load_ms / 1000)
         except TimeoutError:
@@ -196,12 +206,11 @@ class Jail:
             self._dispose(worker)
             raise
         if kind == protocol.LOADED:
-            return worker
+            return True
         self._dispose(worker)
         if kind == protocol.REFUSED:
             raise ProgramError(f"The program was refused: {payload.decode('utf-8', 'replace')[:1000]}")
-        self._count("crash")
-        raise ProgramError("The program ended its process while it was loaded.")
+        return False
 
     async def _reply(self, worker: Worker, seconds: float) -> tuple[int, bytes]:
         """The next frame; kind 0 when the worker ends instead. Raises TimeoutError."""
