@@ -26,7 +26,9 @@ STEPS: Final = 200
 
 _CAUTION: Final = 0.75
 _LONGEST: Final = 1.25
-"""A weight above this many times the unit is cut there: the stake was set before it was known."""
+"""A weight above this many times the unit is cut there: the stake was set before it was known. That happens a few
+times at most, since the unit then grows; measured with an unlucky sampler (wrong answers checked half as often) and no
+unit given, 5.7 % of the sequences ever exclude the truth instead of at most 5."""
 
 _GRID: Final[NDArray[np.float64]] = np.linspace(0.0, 1.0, STEPS + 1)[1:-1]
 _STAKE_LOW: Final = -_CAUTION / (1.0 - _GRID) / _LONGEST
@@ -34,7 +36,10 @@ _STAKE_HIGH: Final = _CAUTION / _GRID / _LONGEST
 
 
 class Betting(msgspec.Struct, kw_only=True):
-    """The state: one log capital a grid point (as float64 bytes) and running moments. Serialisable as it is."""
+    """The state: one log capital a grid point (as float64 bytes) and running moments. Serialisable as it is.
+
+    `unit` is the largest weight that can come, where the sampler's smallest probability is known; 0 learns it.
+    """
 
     capital: bytes = b""
     n: int = 0
@@ -50,7 +55,6 @@ class Betting(msgspec.Struct, kw_only=True):
         """
         if not 0.0 <= value <= 1.0 or not math.isfinite(weight) or weight <= 0.0:
             raise ValueError(f"a check needs a value in [0, 1] and a positive weight, got {value} and {weight}")
-        # The unit is the largest weight seen before; the first check can only stake on its own.
         unit = self.unit or weight
         u = min(weight / unit, _LONGEST)
         mean = self.total / self.weight

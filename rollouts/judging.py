@@ -47,17 +47,23 @@ def judge(policy: RolloutPolicy, evidence: Evidence, stable: int) -> Judgement:
     c, control = evidence.candidate, evidence.control
     if c.estimate is None or not math.isfinite(c.estimate) or c.checks < 1:
         return Judgement(verdict="hold", reason="no checks yet")
-    known = control.checks >= CONTROL and control.estimate is not None and math.isfinite(control.estimate)
-    reference = control.estimate if known and control.estimate is not None else 1.0
-    limit = policy.min_agreement
-    if c.high < limit and not (reference < limit and c.estimate >= reference):
+    limit, reference = policy.min_agreement, _reference(control)
+    floor = limit if reference is None else reference - MARGIN
+    helpless = reference is not None and reference < limit
+    if c.high < limit and not (helpless and c.estimate >= floor):
         reason = words.fell_under_limit(c.estimate, limit, c.checks)
         return Judgement(verdict="back", reason=reason, guardrail="agreement", value=c.estimate, limit=limit)
-    if known and c.high < control.low - MARGIN:
+    if reference is not None and c.high < control.low - MARGIN:
         reason = words.worse_than(c.estimate, stable, reference, c.checks)
         return Judgement(verdict="back", reason=reason, guardrail="stable", value=c.estimate, limit=reference)
     if evidence.stage_checks < policy.min_checks:
         return Judgement(verdict="hold", reason=f"{evidence.stage_checks} of {policy.min_checks} checks at this stage")
-    if c.estimate < min(limit, reference) or (known and c.estimate < reference - MARGIN):
+    if c.estimate < (floor if helpless else max(floor, limit)):
         return Judgement(verdict="hold", reason="right answers are under the measure, not surely so")
     return Judgement(verdict="step", reason=words.checks(evidence.stage_checks))
+
+
+def _reference(control: Interval) -> float | None:
+    """What the stable version reached during the trial, once it was checked often enough."""
+    known = control.checks >= CONTROL and control.estimate is not None and math.isfinite(control.estimate)
+    return control.estimate if known else None

@@ -186,7 +186,7 @@ async def test_commands_that_cannot_be_done_are_refused_with_a_way_out() -> None
         (
             "program.activate",
             {"version": 9},
-            "spam has no v9 (there are: v1, v2). Choose one of these or generate one.",
+            "spam has no v9 (there are: v1, v2). Choose one or generate one.",
         ),
         ("program.activate", {"version": "x"}, "No version was given. Give a version number, for example 2."),
     ):
