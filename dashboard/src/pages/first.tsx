@@ -22,15 +22,16 @@ export function FirstPage({ query }: { query: URLSearchParams }) {
   if (loops.length === 0) return <NoLoops />;
   const loop = store.loops.get(query.get("loop") ?? "") ?? neediest(loops, now);
   const live = store.connection.kind === "live";
+  const asOf = store.asOf;
   const trials = loops.filter((l) => l.rollout && (!isOver(l.rollout) || l === loop));
   const quiet = loops.every((l) => l.totals.inputs === 0);
   return (
     <>
       <VerdictLine loops={loops} now={now} />
       <Decisions loops={loops} />
-      <Tiles loops={loops} now={now} live={live} />
+      <Tiles loops={loops} now={now} asOf={asOf} live={live} />
       {quiet && loop && <FirstInput id={loop.app.id} />}
-      <LoopsTable loops={loops} now={now} />
+      <LoopsTable loops={loops} now={now} asOf={asOf} />
       <div class="columns">
         <div class="wide">{loop && <LiveCharts store={store} loop={loop} loops={loops} query={query} now={now} />}</div>
         <div class="narrow">

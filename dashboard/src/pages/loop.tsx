@@ -36,6 +36,7 @@ export function LoopPage({ id, query }: { id: string; query: URLSearchParams }) 
   const tab = TABS.find((t) => t.id === query.get("tab"))?.id ?? "live";
   const state = stateWord(loop, now);
   const live = store.connection.kind === "live";
+  const asOf = store.asOf;
   return (
     <>
       <div class="loop-head">
@@ -60,7 +61,7 @@ export function LoopPage({ id, query }: { id: string; query: URLSearchParams }) 
       <div role="tabpanel" aria-label={TABS.find((t) => t.id === tab)?.label}>
         {tab === "live" && (
           <>
-            <Tiles loops={[loop]} now={now} live={live} />
+            <Tiles loops={[loop]} now={now} asOf={asOf} live={live} />
             <div class="columns">
               <div class="wide">
                 <LiveCharts store={store} loop={loop} loops={[loop]} query={query} now={now} />

@@ -7,7 +7,7 @@ import { program } from "../words";
 import { Cell } from "./cell";
 import { MoodIcon } from "./icons";
 
-export function LoopsTable({ loops, now }: { loops: Loop[]; now: number }) {
+export function LoopsTable({ loops, now, asOf }: { loops: Loop[]; now: number; asOf: number }) {
   return (
     <section class="panel" aria-label="Loops">
       <h2>Loops</h2>
@@ -25,7 +25,7 @@ export function LoopsTable({ loops, now }: { loops: Loop[]; now: number }) {
         </thead>
         <tbody>
           {loops.map((loop) => (
-            <Row key={loop.app.id} loop={loop} now={now} />
+            <Row key={loop.app.id} loop={loop} now={now} asOf={asOf} />
           ))}
         </tbody>
       </table>
@@ -33,7 +33,7 @@ export function LoopsTable({ loops, now }: { loops: Loop[]; now: number }) {
   );
 }
 
-function Row({ loop, now }: { loop: Loop; now: number }) {
+function Row({ loop, now, asOf }: { loop: Loop; now: number; asOf: number }) {
   const state = stateWord(loop, now);
   const right = loop.agreement.stable;
   const second = loop.windows.latest();
@@ -60,7 +60,7 @@ function Row({ loop, now }: { loop: Loop; now: number }) {
           <span class="dim">no checks yet</span>
         )}
       </Cell>
-      <Cell label="Inputs per second" class="num">{rate(loop.windows.rate(now / 1000))}</Cell>
+      <Cell label="Inputs per second" class="num">{rate(loop.windows.rate(asOf / 1000))}</Cell>
       <Cell label="Time p50 · p99" class="num">
         {durationText(second?.p50)} <span class="dim">· {durationText(second?.p99)}</span>
       </Cell>

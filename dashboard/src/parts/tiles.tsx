@@ -9,8 +9,9 @@ import { Spark } from "./spark";
 const STALE_MS = 5000;
 const SPARK_SECONDS = 120;
 
-export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: boolean }) {
-  const sum = sums(loops, now);
+/** `asOf` is now, or while offline the moment of the newest data: an outage of the page is no standstill of the loops. */
+export function Tiles({ loops, now, asOf, live }: { loops: Loop[]; now: number; asOf: number; live: boolean }) {
+  const sum = sums(loops, asOf);
   const age = sum.newest ? now - sum.newest : 0;
   const stale = sum.newest > 0 && (age > STALE_MS || !live) ? `${ago(age)} old` : "";
   const time = duration(sum.p50);
@@ -19,6 +20,7 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
     <section class="tiles" aria-label="The four numbers">
       <Tile
         label="Right answers"
+        stale={live ? "" : stale}
         hint="Share of checked answers that agree with the reference, with its 95 % interval"
         value={<Value id="right-answers" raw={sum.right?.estimate} text={percent(sum.right?.estimate)} unit="%" />}
         under={
@@ -33,7 +35,7 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
             <span class="dim" data-testid="right-answers-interval">no checks yet</span>
           )
         }
-        spark={<Spark values={agreementSpark(loops, now)} floor={null} />}
+        spark={<Spark values={agreementSpark(loops, asOf)} floor={null} />}
       />
       <Tile
         label="Inputs per second"
@@ -49,7 +51,7 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
             {sum.setAside > 0 && <span class="warn-text"> · {count(sum.setAside)} set aside</span>}
           </>
         }
-        spark={<Spark values={secondsSpark(loops, now, (s) => s.inputs)} floor={0} />}
+        spark={<Spark values={secondsSpark(loops, asOf, (s) => s.inputs)} floor={0} />}
       />
       <Tile
         label="Time per answer"
@@ -63,10 +65,11 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
             {sum.oldest !== null && sum.oldest >= 1 && <span class="dim"> · oldest waiting {sum.oldest.toFixed(0)} s</span>}
           </>
         }
-        spark={<Spark values={secondsSpark(loops, now, (s) => s.p50)} floor={0} />}
+        spark={<Spark values={secondsSpark(loops, asOf, (s) => s.p50)} floor={0} />}
       />
       <Tile
         label="Checks"
+        stale={live ? "" : stale}
         hint="Answers of the programs in use that were compared with the reference"
         value={<Value id="checks" raw={sum.checks} text={sum.checks ? count(sum.checks) : sum.inputs ? "0" : DASH} unit="" />}
         under={
@@ -77,7 +80,7 @@ export function Tiles({ loops, now, live }: { loops: Loop[]; now: number; live: 
             </span>
           </>
         }
-        spark={<Spark values={secondsSpark(loops, now, (s) => s.sampled)} floor={0} />}
+        spark={<Spark values={secondsSpark(loops, asOf, (s) => s.sampled)} floor={0} />}
       />
     </section>
   );

@@ -190,7 +190,8 @@ export class Store {
     this.tell();
   }
 
-  get simulated(): boolean {
-    return [...this.loops.values()].some((loop) => loop.simulated);
+  /** The moment that the numbers are about. */
+  get asOf(): number {
+    return this.connection.kind === "offline" && this.dataUntil > 0 ? this.dataUntil : this.now();
   }
 }
