@@ -63,10 +63,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, kw_only=True):
-    """An open drift: `since` is the count of validations when it began, `enough` the examples that are waited for."""
+    """An open drift: `since` is the count of validations when it began, `fresh` the examples labelled since then,
+    `enough` how many of them are waited for."""
 
     since: int
     enough: int
+    fresh: int = 0
     reason: str
     attempts: int = 0
 
@@ -139,7 +141,8 @@ class Improver:
     async def want(self, app: str, since: int, reason: str) -> None:
         """A drift began at the app's validation `since`: write a better program when there is enough to learn."""
         memory = await self.remember(app)
-        memory.wanted = Wanted(since=since, enough=self._options.enough, reason=reason)
+        fresh = sum(row.at >= since for row in memory.rows)
+        memory.wanted = Wanted(since=since, enough=self._options.enough, fresh=fresh, reason=reason)
         self._dirty.add(app)
 
     async def relax(self, app: str) -> None:
@@ -153,9 +156,7 @@ class Improver:
         return [
             app
             for app, memory in self._memories.items()
-            if memory.wanted is not None
-            and not self.busy(app)
-            and sum(row.at >= memory.wanted.since for row in memory.rows) >= memory.wanted.enough
+            if memory.wanted is not None and memory.wanted.fresh >= memory.wanted.enough and not self.busy(app)
         ]
 
     def claim(self, app: str) -> Job | None:
@@ -165,7 +166,7 @@ class Improver:
         if wanted is None or not self._may_start(app):
             return None
         wanted.attempts += 1
-        wanted.enough = 2 * sum(row.at >= wanted.since for row in memory.rows)
+        wanted.enough = wanted.fresh + min(wanted.fresh, KEPT)
         self._dirty.add(app)
         id = f"{app}-drift-{wanted.since}-{wanted.attempts}"
         return Job(id=id, app=app, seed=wanted.attempts, trigger="drift", reason=wanted.reason, rollout=True)
@@ -174,8 +175,7 @@ class Improver:
         """Another version answers everything now: give it time to end the drift before the next attempt."""
         memory = self._memories.get(app)
         if memory is not None and memory.wanted is not None:
-            there = sum(row.at >= memory.wanted.since for row in memory.rows)
-            memory.wanted.enough = max(memory.wanted.enough, there + PATIENCE)
+            memory.wanted.enough = max(memory.wanted.enough, memory.wanted.fresh + PATIENCE)
             self._dirty.add(app)
 
     def finished(self) -> list[Outcome]:
@@ -222,6 +222,8 @@ class Improver:
     async def _keep(self, app: str, row: FreshRow) -> None:
         memory = await self.remember(app)
         memory.rows.append(row)
+        if memory.wanted is not None and row.at >= memory.wanted.since:
+            memory.wanted.fresh += 1
         if len(memory.rows) > KEPT:
             del memory.rows[0]
         self._dirty.add(app)
