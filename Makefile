@@ -22,8 +22,8 @@ help: ## Say what there is
 setup: ## Make .venv/bin/loopai work (once a minute or two, then at once)
 	@$(PYTHON) infra/setup.py
 
-demo: setup ## Everything in one process group, embedded: open the page it prints
-	@$(BIN)/loopai demo
+demo: setup ## Everything in one process group, embedded: open the page it prints (ARGS='--help' lists the options)
+	@$(BIN)/loopai demo $(ARGS)
 
 test: setup ## Every test, with Kafka, Redis and PostgreSQL beside it (SERVICES=none: without)
 	@if [ "$(SERVICES)" != none ]; then $(BIN)/python infra/services/services.py start --only $(SERVICES); fi

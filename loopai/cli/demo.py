@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from streams.kafka import KafkaBroker
 app = typer.Typer(help="Everything on this machine.")
 
 _TRAINING_ROWS = 600
+_KAFKA_PORT = 9092
 _FOREVER = 10**12
 
 
@@ -55,15 +57,18 @@ def demo(
     drift_at: int = typer.Option(-1, help="The simulator's first drifted record; 0 never. Default 6000, headless 0."),
     seed: int = typer.Option(0, help="Of the simulator and of the generation."),
     port: int = typer.Option(-1, help="The page's port. Default: the setting, or a free one when it is taken."),
+    kafka_port: int = typer.Option(-1, help="The local broker's port. Default: 9092, or a free one when it is taken."),
     keep: Path | None = typer.Option(None, file_okay=False, help="Keep the demo's data in this folder."),
 ) -> None:
     """Everything on this machine: a local broker, the four roles, a stream, and the page to watch it on."""
     plan = _plan(data, train, headless=headless, rate=rate, count=count, drift_at=drift_at, seed=seed)
     with tempfile.TemporaryDirectory(prefix="loopai-demo-") as folder:
-        overrides: dict[str, Any] = {"data_dir": keep or Path(folder), "gateway": {"port": _port(port, headless)}}
-        settings = settings_module.load(overrides)
+        usual = settings_module.load().gateway.port
+        gateway = {"port": _port(port, usual, headless)}
+        settings = settings_module.load({"data_dir": keep or Path(folder), "gateway": gateway})
         logs.configure("demo", "warning" if headless else settings.telemetry.log_level, "text")
-        asyncio.run(_run(settings, overrides, plan, headless=headless, as_json=as_json))
+        group = Group(settings, broker_port=_port(kafka_port, _KAFKA_PORT, headless))
+        asyncio.run(_run(group, settings, plan, headless=headless, as_json=as_json))
 
 
 def _plan(
@@ -91,16 +96,14 @@ def _plan(
     return Plan("sms-spam", NAME, training, islice(simulator, stream_length), True, rate if rate >= 0 else 200.0, seed)
 
 
-def _port(asked: int, headless: bool) -> int:
-    """The port that was asked for; else the setting's, when it is free; else any. Nobody looks at a headless page."""
-    import socket
-
+def _port(asked: int, wanted: int, headless: bool) -> int:
+    """The port that was asked for; else the usual one, when it is free; else any. Nobody looks for a headless one."""
     if asked >= 0:
         return asked
     if headless:
         return 0
-    wanted = settings_module.load().gateway.port
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
@@ -108,12 +111,12 @@ def _port(asked: int, headless: bool) -> int:
     return wanted
 
 
-async def _run(settings: Settings, overrides: dict[str, Any], plan: Plan, *, headless: bool, as_json: bool) -> None:
+async def _run(group: Group, settings: Settings, plan: Plan, *, headless: bool, as_json: bool) -> None:
     began = time.monotonic()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with Group(settings, overrides) as group:
+    async with group:
         kafka = settings.kafka.model_copy(update={"bootstrap_servers": group.bootstrap})
         broker = KafkaBroker(kafka, client_id="loopai-demo")
         client = GatewayClient(group.url)

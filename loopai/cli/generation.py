@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -22,10 +21,11 @@ from loopai.records import Example
 from loopai.settings import Settings
 from programs import artifact
 from programs.artifact import Program
+from programs.running import Runner
+from programs.task import Task
 from rollouts.ports import Progress
 
 _LINE_LIMIT = 64 << 20
-_HELD_OUT = 0.3
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,22 +122,18 @@ async def generate(request: Request, settings: Settings, progress: Progress) -> 
         )
 
 
-async def _by_model(request: Request, settings: Settings, task: Any, runner: Any) -> Program:
-    import random
-
+async def _by_model(request: Request, settings: Settings, task: Task, runner: Runner) -> Program:
     from programs.providers.models import Models
     from programs.providers.openai_model import OpenAIModel
     from programs.store import Store
-    from programs.strategies.llm import write_program
+    from programs.strategies.llm import train_and_held_out, write_program
 
     endpoint = OpenAIModel(settings.oracle)  # first: without a key, nothing else is begun
     store = await Store.open(settings.store_url)
     try:
         model = Models([endpoint], store, SystemClock()).for_app(request.app, "generate")
-        rows = list(request.examples)
-        random.Random(request.seed).shuffle(rows)  # noqa: S311 - a split, not a secret
-        held_out = max(1, min(300, int(len(rows) * _HELD_OUT)))
-        return await write_program(model, task, rows[held_out:], rows[:held_out], runner, seed=request.seed)
+        train, held_out = train_and_held_out(task, request.examples, request.seed)
+        return await write_program(model, task, train, held_out, runner, seed=request.seed)
     finally:
         await endpoint.close()
         await store.close()

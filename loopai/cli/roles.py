@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -132,6 +133,8 @@ async def _validator(settings: Settings, broker: Broker, stopping: asyncio.Event
     store = await Store.open(settings.store_url, pool_size=settings.store.pool_size)
     stack.push_async_callback(store.close)
     labels = LabelsOracle(clock, kept=settings.validator.labels_kept, live=True)
+    if settings.validator.labels_file:
+        log.info("%d known answers from %s.", labels.load(Path(settings.validator.labels_file)), "labels_file")
     follower = LabelsFollower(broker, labels)
     by_kind: dict[OracleKind, Oracle] = {"labels": labels}
     oracles = Oracles(by_kind | await _model_oracle(settings, store, stack))

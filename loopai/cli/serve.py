@@ -45,7 +45,7 @@ def serve(
     for name in settings_module.unknown_variables():
         log.warning("%s is no setting of Loopai and is ignored.", name)
     if role == "all":
-        asyncio.run(_all(settings, overrides))
+        asyncio.run(_all(settings))
     else:
         _one(role, settings)
 
@@ -66,12 +66,12 @@ def _one(role: str, settings: Settings) -> None:
         asyncio.run(run(role, settings))
 
 
-async def _all(settings: Settings, overrides: dict[str, Any]) -> None:
+async def _all(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with Group(settings, overrides) as group:
-        print_json({"ready": True, "role": "all", "url": group.url, "kafka": group.bootstrap})
+    async with Group(settings) as group:
+        print_json({"ready": True, "role": "all", "url": group.url, "kafka": group.bootstrap, "pids": group.pids})
         if sys.stderr.isatty():
             err.print(f"Page: {group.url}\nKafka: {group.bootstrap}", highlight=False)
         done = asyncio.create_task(stopping.wait())
@@ -86,9 +86,9 @@ async def _all(settings: Settings, overrides: dict[str, Any]) -> None:
 class Group:
     """The local broker, when no Kafka is named, and every role; inside the context they are ready."""
 
-    def __init__(self, settings: Settings, overrides: dict[str, Any]) -> None:
+    def __init__(self, settings: Settings, *, broker_port: int = 0) -> None:
         self._settings = settings
-        self._overrides = overrides
+        self._broker_port = broker_port
         self.bootstrap = settings.kafka.bootstrap_servers
         self.url = ""
         self.ports: dict[str, int] = {}
@@ -102,7 +102,11 @@ class Group:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._local: LocalBroker | None = None
         if not self.bootstrap:
-            options = LocalBrokerOptions(data_dir=settings.data_dir / "broker", partitions=settings.kafka.partitions)
+            options = LocalBrokerOptions(
+                port=self._broker_port,
+                data_dir=settings.data_dir / "broker",
+                partitions=settings.kafka.partitions,
+            )
             self._local = LocalBroker(options)
             await self._local.start()
             self.bootstrap = self._local.bootstrap_servers
@@ -125,6 +129,11 @@ class Group:
         self.url = told["gateway"]["url"]
         self.ports = {role: int(said["port"]) for role, said in told.items()}
         return self
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """The process of each role, now."""
+        return {role: child.pid for role, child in self.roles.children.items()}
 
     async def __aexit__(self, *exc: object) -> None:
         await self.roles.stop()
