@@ -1,9 +1,10 @@
 """Weights as bytes in, a function from record to (label, confidence) out: a linear text model without any library.
 
-The score of label k is  S_k / z + b_k  with  S_k  the sum of the weights of the features that a text has and  z  the
-length of its weighted feature vector. Each feature's weights for all labels, and its share of z², are packed as 32-bit
-fields of one Python integer, so adding the vectors of a 150-label model is one big-integer addition (about 0.1 µs).
-Sums of integers are exact: any order, any batch, any machine gives the same answer.
+The score of label k is  S_k / z + b_k  with  S_k  the sum of the weights of the features that a text has,  z  the
+length of its weighted feature vector and  b_k  the bias of the label for texts of that shape (see `text.shape`). Each
+feature's weights for all labels, and its share of z², are packed as fields of one Python integer, so adding the vectors
+of a 150-label model is one big-integer addition (about 0.2 µs). Sums of integers are exact: any order and any batch
+gives the same answer.
 
 What a token adds is a function of the token alone (see `text`), so it is worked out once and remembered; the memory is
 bounded. Tried and rejected: numpy (needs the whole library in every jailed worker, slower for one record) and sparse
@@ -15,19 +16,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import exp, sqrt
-from typing import Any
+from struct import iter_unpack
+from typing import Any, Literal
 
-from programs.runtime.text import canonical, clean, extras, find_tokens, grams, shape, text_of
+from programs.runtime.text import STEPS, canonical, clean, extras, find_tokens, grams, makeup, shape, text_of
 from programs.runtime.weights import lines, read
 
 MEMORY = 20_000
 """Tokens remembered at most; at the limit the memory is emptied."""
 BORDER = "\x02"
-GAIN = 16
-"""Sums are raised by this before the bias is added, so that its rounding is small beside theirs.
-
-A weight is at most 4,095 and a text has at most some 40,000 features: a field never reaches 2**32.
-"""
+GAIN = 32
+"""Sums are raised by this before the bias is added, so that its rounding is small beside theirs."""
+LEVELS = 511
+"""A bias is rounded to one of so many steps between the least and the greatest."""
+STATISTICS = 4
+"""Fields above the labels: the squared length, then the digits, capitals and marks of the text."""
 
 Answer = tuple[Any, float]
 
@@ -47,11 +50,21 @@ class Memo(dict[Any, Any]):
         return value
 
 
+def field_bytes(dtype: str) -> int:
+    """How wide a field is. The sum of the features of 8,000 characters, raised by `GAIN`, must stay inside.
+
+    Eight bits at a factor of at most 16 in four bytes hold 32,000 features; twelve bits in eight bytes any number.
+    """
+    return 8 if dtype == "U16" else 4
+
+
 class Table:
     """The packed rows of one family of features, unpacked when first asked for."""
 
     def __init__(self, names: Sequence[Any], view: tuple[str, tuple[int, ...], memoryview], factor: int) -> None:
         dtype, (rows, width), self._raw = view
+        if dtype not in ("U8", "U16"):
+            raise ValueError("a table of weights is not of integers")
         if rows != len(names):
             raise ValueError("a table of weights has not as many rows as names")
         self.place = dict(zip(names, range(1, rows + 1), strict=True)).get
@@ -59,7 +72,8 @@ class Table:
         self.rows = Memo(self._unpack)
         self._stride = width * (2 if dtype == "U16" else 1)
         self._wide = dtype == "U16"
-        self._space = 4 * width
+        self._size = field_bytes(dtype)
+        self._space = self._size * width
         self._factor = factor
 
     def total(self, names: Iterable[Any]) -> int:
@@ -70,10 +84,10 @@ class Table:
         raw = self._raw[(place - 1) * self._stride : place * self._stride]
         room = bytearray(self._space)
         if self._wide:
-            room[0::4] = raw[0::2]
-            room[1::4] = raw[1::2]
+            room[0 :: self._size] = raw[0::2]
+            room[1 :: self._size] = raw[1::2]
         else:
-            room[0::4] = raw
+            room[0 :: self._size] = raw
         return int.from_bytes(room, "little") * self._factor
 
 
@@ -90,18 +104,19 @@ class Linear:
         self._step: float = about["step"] / GAIN
         self._norm_step: float = about["norm_step"]
         self._slope, self._offset, self._height = about["calibration"]
-        self._width = len(self.labels) + 1
+        self._count = len(self.labels)
         factors = about["factors"]
         self._words = Table(lines(tensors["words.names"][2]), tensors["words"], factors["words"])
         self._grams = Table(lines(tensors["grams.names"][2]), tensors["grams"], factors["grams"])
         self._extras = Table(lines(tensors["extras.names"][2]), tensors["extras"], factors["extras"])
         pairs = [tuple(name.split(" ")) for name in lines(tensors["pairs.names"][2])]
         self._pairs = Table(pairs, tensors["pairs"], factors["pairs"])
-        self._bias = sum(value << (32 * k) for k, value in enumerate(about["bias"]))
-        self._bias_scale: float = about["bias_scale"] * sqrt(self._norm_step)
+        self._size = field_bytes(tensors["words"][0])
+        self._code: Literal["Q", "I"] = "Q" if self._size == 8 else "I"
+        self._mask = (1 << (8 * self._size)) - 1
+        self._stairs = Memo(self._standing(about["bias"], tensors["stairs"]), 5000)
         self._canonical = Memo(canonical)
         self._vectors = Memo(self._vector)
-        self._shapes = Memo(lambda name: self._extras.total((name,)), 1000)
 
     def _vector(self, token: str) -> int:
         """All that a token adds: as a known word in one row, as an unknown one by its n-grams; and its extras."""
@@ -109,45 +124,69 @@ class Linear:
         total = self._words.total((word,))
         if not total and not self._grams.empty:
             total = self._grams.total(grams(word))
+        size = 8 * self._size
+        for place, many in enumerate(makeup(token), self._count + 1):
+            total += many << (size * place)
         return total + self._extras.total(extras(token))
 
-    def total(self, text: str) -> int:
-        """The packed sums of a text: one field a label, then its squared length."""
+    def _standing(self, bias: list[float], view: tuple[str, tuple[int, ...], memoryview]) -> Callable[[Any], int]:
+        """A function from the shape of a text to the packed biases of the labels."""
+        dtype, extent, raw = view
+        starts = [0]
+        for steps in STEPS:
+            starts.append(starts[-1] + len(steps) + 1)
+        if dtype != "F32" or extent != (starts[-1], self._count) or len(bias) != self._count:
+            raise ValueError("the table of shapes does not fit the labels")
+        table = [list(row) for row in iter_unpack(f"<{self._count}f", raw)]
+        # The least and the greatest bias that any shape can have, so that all are rounded to one scale.
+        groups = [table[a:b] for a, b in pairwise(starts)]
+        low = min(bias) + sum(min(map(min, group)) for group in groups)
+        high = max(bias) + sum(max(map(max, group)) for group in groups)
+        level = (high - low) / LEVELS or 1.0
+        self._bias_scale = level / self._step * sqrt(self._norm_step)
+        size = 8 * self._size
+
+        def standing(stands: tuple[int, ...]) -> int:
+            rows = [group[place] for group, place in zip(groups, stands, strict=True)]
+            values = (own + sum(column) for own, *column in zip(bias, *rows, strict=True))
+            return sum(round((value - low) / level) << (size * k) for k, value in enumerate(values))
+
+        return standing
+
+    def sums(self, text: str) -> tuple[list[int], float]:
+        """The score of each label as an integer, up to one common shift, and what a unit of it is worth."""
         found = find_tokens(text)
-        total: int = sum(map(self._vectors.__getitem__, set(found))) + self._shapes[shape(text)]
+        total: int = sum(map(self._vectors.__getitem__, set(found)))
         if not self._pairs.empty:
             plain = [BORDER, *map(self._canonical.__getitem__, found), BORDER]
             total += self._pairs.total(pairwise(plain))
-        return total
-
-    def fieldwise(self, total: int) -> tuple[list[int], float]:
-        """Packed sums as integers a label, the bias added, and the length that divides them."""
-        width = self._width
-        squared = total >> (32 * (width - 1))
-        root = sqrt(squared)
-        scaled = total * GAIN + self._bias * int(root * self._bias_scale)
-        sums = memoryview(scaled.to_bytes(4 * width + 4, "little")).cast("I")[: width - 1].tolist()
-        return sums, root
+        size, mask, count = 8 * self._size, self._mask, self._count
+        top = total >> (size * count)
+        squared = top & mask
+        stands = shape(len(text), len(found), top >> size & mask, top >> 2 * size & mask, top >> 3 * size)
+        # A text of unknown tokens has no direction: only its shape speaks.
+        root = sqrt(squared) or 1.0
+        raised = total * GAIN + self._stairs[stands] * int(root * self._bias_scale)
+        fields = memoryview(raised.to_bytes(self._size * (count + STATISTICS) + 4, "little"))
+        return fields[: self._size * count].cast(self._code).tolist(), self._step / (root * sqrt(self._norm_step))
 
     def scores(self, text: str) -> list[float]:
         """The score of each label, up to one common shift. For tests and explanations."""
-        sums, root = self.fieldwise(self.total(clean(text)))
-        scale = self._step / (root * sqrt(self._norm_step)) if root else 0.0
-        return [scale * value for value in sums]
+        sums, unit = self.sums(clean(text))
+        return [unit * value for value in sums]
 
     def answer(self, text: str) -> Answer | None:
         """The best label and how sure it is; None for a text without any token."""
         text = clean(text)
         if not text or text.isspace():
             return None
-        sums, root = self.fieldwise(self.total(text))
+        sums, unit = self.sums(text)
         best = max(sums)
         place = sums.index(best)
         sums[place] = 0
-        scale = self._step / (root * sqrt(self._norm_step)) if root else 0.0
-        margin = (best - max(sums)) * scale
-        height = (best - (best + sum(sums)) / len(sums)) * scale if self._height else 0.0
-        logit = self._offset + self._slope * margin + self._height * height
+        logit = self._offset + self._slope * unit * (best - max(sums))
+        if self._height:
+            logit += self._height * unit * (best - (best + sum(sums)) / len(sums))
         return self.labels[place], round(1.0 / (1.0 + exp(-max(-30.0, min(30.0, logit)))), 4)
 
     def run(self, record: Any) -> Answer | None:

@@ -8,6 +8,7 @@ model knows of a token is a function of that token alone, so a program works it 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from itertools import pairwise
 from typing import Any
 from unicodedata import normalize
@@ -74,9 +75,35 @@ def extras(token: str) -> list[str]:
     return found
 
 
-def shape(text: str) -> str:
-    """The size of a text as a feature: its length in octaves."""
-    return f"size:{len(text).bit_length()}"
+STEPS: tuple[tuple[float, ...], ...] = (
+    (20, 40, 60, 80, 100, 120, 140, 160, 240, 480, 960),
+    (2, 4, 8, 12, 16, 24, 32, 64, 128),
+    (1, 2, 4, 6, 9, 12, 16, 24),
+    (0.02, 0.05, 0.1, 0.2, 0.4),
+    (0.01, 0.03, 0.06, 0.1, 0.2),
+)
+"""Where the five measures of a text step up: characters, tokens, digits, share of capitals, share of marks."""
+
+
+def makeup(token: str) -> tuple[int, int, int]:
+    """How many digits, capitals and marks a token is made of."""
+    if token.isalpha():
+        return (0, 0, 0) if token.islower() else (0, sum(map(str.isupper, token)), 0)
+    if not token[0].isalnum() and token[0] != "_":
+        return 0, 0, len(token)
+    return sum(map(str.isdigit, token)), sum(map(str.isupper, token)), 0
+
+
+def shape(length: int, count: int, digits: int, capitals: int, marks: int) -> tuple[int, ...]:
+    """On which step of each of `STEPS` a text stands: its length, its tokens, and the makeup of its distinct tokens."""
+    length = length or 1
+    return (
+        bisect_right(STEPS[0], length),
+        bisect_right(STEPS[1], count),
+        bisect_right(STEPS[2], digits),
+        bisect_right(STEPS[3], capitals / length),
+        bisect_right(STEPS[4], marks / length),
+    )
 
 
 def text_of(record: Any, fields: tuple[str, ...] | list[str]) -> str:
@@ -103,7 +130,7 @@ def atoms(text: str) -> set[str]:
     for token in set(found):
         if not token.islower():
             features.update(extras(token))
-    features.add(shape(text))
+    features.add(f"size:{len(text).bit_length()}")
     if _URL.search(text):
         features.add("is:link")
     return features

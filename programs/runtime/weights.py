@@ -10,13 +10,13 @@ import json
 from typing import Any
 
 HEADER_LIMIT = 4_000_000
-_WIDTH = {"U8": 1, "U16": 2}
+_WIDTH = {"U8": 1, "U16": 2, "F32": 4}
 
 
 def read(data: bytes) -> tuple[dict[str, Any], dict[str, tuple[str, tuple[int, ...], memoryview]]]:
     """The description under the metadata key `loopai`, and name -> (dtype, shape, bytes) of each tensor.
 
-    Raises ValueError on anything that is not such a file of U8 and U16 tensors.
+    Raises ValueError on anything that is not such a file of U8, U16 and F32 tensors.
     """
     if len(data) < 8:
         raise ValueError("the weights are shorter than their header")

@@ -4,7 +4,8 @@ A row of the matrix counts, over the *distinct* tokens of a text, the token's wo
 (case, digits, marks), and over its pairs of neighbouring tokens the pair. Counting distinct tokens is what
 makes a text the sum of its tokens, so that running needs one look-up a token; by cross-validation it is as good as
 sublinear term frequency. Weights are inverse document frequencies (Sparck Jones 1972), n-grams at `gram_weight`, and a
-row is divided by the root of its summed squares.
+row is divided by the root of its summed squares. Beside them stands the shape of a text (how long, how many digits,
+capitals and marks, in steps) at a small constant weight: it is what tells spam from a hundred examples.
 """
 
 from __future__ import annotations
@@ -16,14 +17,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, hstack
 
 from programs.runtime.linear import BORDER
-from programs.runtime.text import canonical, clean, extras, find_tokens, grams, shape
+from programs.runtime.text import STEPS, canonical, clean, extras, find_tokens, grams, makeup, shape
 
 FAMILIES = ("words", "pairs", "grams", "extras")
+STAIRS = tuple((measure, step) for measure, steps in enumerate(STEPS) for step in range(len(steps)))
+"""The columns of the shape of a text: (measure, step), on for every step up to the one it stands on."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted in some texts: a row a text. `words` has a column a feature, `shapes` one a stair."""
+
+    words: csr_matrix
+    shapes: csr_matrix
+
+    def __getitem__(self, rows: Ints) -> Counts:
+        return Counts(self.words[rows], self.shapes[rows])
 
 
 @dataclass
@@ -31,26 +45,32 @@ class Corpus:
     """Texts as lists of feature numbers; names are shared by every text that was read."""
 
     number: dict[tuple[str, str], int] = field(default_factory=dict)
-    _tokens: dict[str, tuple[str, Ints]] = field(default_factory=dict)
+    families: list[int] = field(default_factory=list)
+    _tokens: dict[str, tuple[str, Ints, tuple[int, int, int]]] = field(default_factory=dict)
 
-    def read(self, texts: Iterable[str]) -> csr_matrix:
-        """Counts of every feature: a row a text, a column a feature seen so far."""
+    def read(self, texts: Iterable[str]) -> Counts:
+        """Counts of every feature seen so far, and the shape of each text."""
         indices: list[Ints] = []
         counts: list[Ints] = []
         ends = [0]
+        shapes: list[list[float]] = []
         for text in texts:
-            found, times = np.unique(self._features(clean(text)), return_counts=True)
+            numbers, stands = self._features(clean(text))
+            found, times = np.unique(numbers, return_counts=True)
             indices.append(found)
             counts.append(times)
             ends.append(ends[-1] + len(found))
-        return csr_matrix(
+            shapes.append([float(step < stands[measure]) for measure, step in STAIRS])
+        matrix = csr_matrix(
             (_joined(counts).astype(np.float64), _joined(indices), np.asarray(ends)),
             shape=(len(ends) - 1, len(self.number)),
         )
+        return Counts(matrix, csr_matrix(np.asarray(shapes).reshape(len(shapes), len(STAIRS))))
 
-    def _features(self, text: str) -> Ints:
-        plain, rows = [BORDER], [np.asarray([self._id("extras", shape(text))])]
+    def _features(self, text: str) -> tuple[Ints, tuple[int, ...]]:
+        plain, rows = [BORDER], [np.zeros(0, dtype=np.int64)]
         seen: set[str] = set()
+        digits = capitals = marks = 0
         for token in find_tokens(text):
             known = self._tokens.get(token)
             if known is None:
@@ -59,18 +79,24 @@ class Corpus:
             if token not in seen:
                 seen.add(token)
                 rows.append(known[1])
+                digits, capitals, marks = digits + known[2][0], capitals + known[2][1], marks + known[2][2]
         plain.append(BORDER)
         pairs = pairwise(plain)
         rows.append(np.asarray([self._id("pairs", f"{left} {right}") for left, right in pairs], dtype=np.int64))
-        return np.concatenate(rows)
+        return np.concatenate(rows), shape(len(text), len(plain) - 2, digits, capitals, marks)
 
-    def _token(self, token: str) -> tuple[str, Ints]:
+    def _token(self, token: str) -> tuple[str, Ints, tuple[int, int, int]]:
         word = canonical(token)
         names = [("words", word), *(("grams", gram) for gram in grams(word)), *(("extras", e) for e in extras(token))]
-        return word, np.asarray([self._id(*name) for name in names], dtype=np.int64)
+        return word, np.asarray([self._id(*name) for name in names], dtype=np.int64), makeup(token)
 
     def _id(self, family: str, name: str) -> int:
-        return self.number.setdefault((family, name), len(self.number))
+        key = (family, name)
+        found = self.number.get(key)
+        if found is None:
+            found = self.number[key] = len(self.number)
+            self.families.append(FAMILIES.index(family))
+        return found
 
 
 def _joined(parts: Sequence[Ints]) -> Ints:
@@ -83,20 +109,23 @@ class Weighting:
 
     columns: Ints
     weights: Floats
+    shape: float
 
     @classmethod
-    def fit(cls, counts: csr_matrix, corpus: Corpus, recipe: dict[str, Any]) -> Weighting:
+    def fit(cls, counts: Counts, corpus: Corpus, recipe: dict[str, Any]) -> Weighting:
         """Keep the features in at least `min_df` texts of the families that the recipe names."""
-        rows = counts.shape[0]
-        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-        block = np.asarray([recipe["weights"].get(family, 0.0) for family, _ in corpus.number])[: counts.shape[1]]
-        columns = np.flatnonzero((frequency >= recipe["min_df"]) & (block > 0))
+        rows, width = counts.words.shape
+        frequency = np.bincount(counts.words.indices, minlength=width)
+        block = np.asarray([recipe["weights"].get(family, 0.0) for family in FAMILIES])
+        strength = block[np.asarray(corpus.families[:width], dtype=np.int64)]
+        columns = np.flatnonzero((frequency >= recipe["min_df"]) & (strength > 0))
         idf = np.log((1 + rows) / (1 + frequency[columns])) + 1.0
-        return cls(columns, idf * block[columns])
+        return cls(columns, idf * strength[columns], float(recipe["shape"]))
 
-    def apply(self, counts: csr_matrix) -> csr_matrix:
-        """Weighted rows of length one."""
-        kept = counts[:, self.columns]
+    def apply(self, counts: Counts) -> csr_matrix:
+        """Weighted rows of length one, and beside them the stairs at their constant weight."""
+        kept = counts.words[:, self.columns]
         squares = np.asarray(kept @ (self.weights**2)).ravel()
         squares[squares == 0] = 1.0
-        return (diags(1.0 / np.sqrt(squares)) @ kept @ diags(self.weights)).tocsr()
+        rows = diags(1.0 / np.sqrt(squares)) @ kept @ diags(self.weights)
+        return hstack([rows, counts.shapes * self.shape], format="csr")

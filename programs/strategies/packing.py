@@ -15,8 +15,8 @@ from safetensors.numpy import save
 from scipy.sparse import csr_matrix
 
 from loopai.errors import ProgramError
-from programs.runtime.text import grams
-from programs.strategies.features import FAMILIES, Corpus, Floats, Weighting
+from programs.runtime.text import STEPS, grams
+from programs.strategies.features import FAMILIES, STAIRS, Corpus, Floats, Weighting
 
 WIDE_LABELS = 16
 BYTES = 6_000_000
@@ -35,7 +35,8 @@ def pack(
 ) -> bytes:
     """The model as one safetensors file. Raises ProgramError when it cannot be made small enough."""
     names = list(corpus.number)
-    scaled = weights * weighting.weights
+    stairs = climbed(weights[:, -len(STAIRS) :] * weighting.shape)
+    scaled = weights[:, : -len(STAIRS)] * weighting.weights
     squares = weighting.weights**2
     rows: dict[str, tuple[list[str], Floats]] = {}
     family_of = np.asarray([FAMILIES.index(names[column][0]) for column in weighting.columns], dtype=np.int64)
@@ -46,7 +47,17 @@ def pack(
         values = np.column_stack([scaled[:, mine].T, squares[mine]]) if len(mine) else np.zeros((0, len(labels) + 1))
         rows[family] = ([texts[i] for i in order], values[order])
     rows["words"] = (rows["words"][0], rows["words"][1] + _grams_of(rows["words"][0], *rows["grams"]))
-    return _write(rows, bias, labels, fields, recipe)
+    return _write(rows, bias, stairs, labels, fields, recipe)
+
+
+def climbed(weights: Floats) -> Floats:
+    """Weights of single stairs (labels x stairs) as what standing on a step adds: (measures x steps) x labels."""
+    tables = []
+    for measure, steps in enumerate(STEPS):
+        mine = weights[:, [column for column, (m, _) in enumerate(STAIRS) if m == measure]].T
+        tables.append(np.vstack([np.zeros((1, weights.shape[0])), np.cumsum(mine, axis=0)]))
+        assert len(tables[-1]) == len(steps) + 1
+    return np.vstack(tables).astype(np.float32).astype(np.float64)
 
 
 def _grams_of(words: Sequence[str], names: Sequence[str], values: Floats) -> Floats:
@@ -62,6 +73,7 @@ def _grams_of(words: Sequence[str], names: Sequence[str], values: Floats) -> Flo
 def _write(
     rows: dict[str, tuple[list[str], Floats]],
     bias: Floats,
+    stairs: Floats,
     labels: Sequence[Any],
     fields: Sequence[str],
     recipe: dict[str, Any],
@@ -86,15 +98,14 @@ def _write(
         lengths = np.rint(values[:, -1:] / (norm_step * factors[family]))
         tensors[family] = np.clip(np.hstack([quantised, lengths]), 0, top).astype(dtype)
         tensors[f"{family}.names"] = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
-    spread = float(bias.max() - bias.min()) or 1.0
+    tensors["stairs"] = stairs.astype(np.float32)
     about = {
         "labels": list(labels),
         "fields": list(fields),
         "step": step,
         "norm_step": norm_step,
         "factors": factors,
-        "bias": np.rint((bias - bias.min()) / spread * 255).astype(int).tolist(),
-        "bias_scale": spread / 255 / step * 16,
+        "bias": [round(float(value), 6) for value in bias - bias.mean()],
         "calibration": recipe["calibration"],
     }
     # One key only: the library writes several in the order of a hash map, which differs from run to run.

@@ -39,6 +39,7 @@ def rows(n: int = 240) -> list[Example]:
 
 RECIPE: dict[str, Any] = {
     "weights": {"words": 1.0, "pairs": 1.0, "grams": 0.5, "extras": 0.7},
+    "shape": 0.1,
     "min_df": 2,
     "strength": 1.0,
     "ratio": 0.3,
