@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Literal
@@ -46,6 +45,7 @@ class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False):
     reason: Annotated[str, msgspec.Meta(max_length=protocol.MAX_REASON)] | None = None
 
 
+_encode_values = msgspec.msgpack.Encoder().encode
 _decode_answers = msgspec.json.Decoder(list[Answer]).decode
 
 
@@ -181,17 +181,15 @@ class Cell:
         start, stop, mode = job.todo.popleft()
         most = 1 if mode == _ALONE else _TRIAL_RECORDS if self._breaker.on_trial else _TURN_RECORDS
         size = min(stop - start, most)
-        values = job.values[start : start + size]
-        lengths = array("I", map(len, values))
-        while sum(lengths) > _TURN_BYTES and size > 1:
+        frame = _encode_values(job.values[start : start + size])
+        while len(frame) > _TURN_BYTES and size > 1:
             size //= 2
-            values, lengths = values[:size], lengths[:size]
+            frame = _encode_values(job.values[start : start + size])
         if start + size < stop:
             job.todo.appendleft((start + size, stop, mode))
         self._current, self._start, self._size, self._done, self._mode = job, start, size, 0, mode
         self._turns += 1
-        head = bytes((BATCH if mode == BATCH else SINGLY,)) + size.to_bytes(4, "little")
-        worker.send(RUN, head, lengths.tobytes(), *values)
+        worker.send(RUN, bytes((BATCH if mode == BATCH else SINGLY,)), frame)
         if self._timer is None:
             self._watched_at = self._loop.time()
             self._timer = self._loop.call_later(self._interval, self._watch)
@@ -304,13 +302,14 @@ class Cell:
                 if verdict is None:
                     verdict = diagnose(await self._wait_status(lost), lost.status, self._limits)
                 self._blame(verdict, lost.index)
-                self._dispose(lost)
             if not self._breaker.wait(self._loop.time()):
                 self._adopt(await self._load())
         except LoopaiError:
             self._breaker.trip(self._loop.time())
         finally:
             self._replacing = None
+            if lost is not None:
+                self._dispose(lost)
         if self._current is None:
             self._next()
 

@@ -47,22 +47,26 @@ def compile_check(schema: dict[str, Any]) -> Check | None:
             return f"${where}: {error.message}"
         return None
 
-    certain = quick_filter(schema)
-    if certain is None:
-        is_valid = validator.is_valid
-        return lambda value: None if is_valid(value) else say(value)
-    return lambda value: None if certain(value) else say(value)
+    made = _compiled(schema, "None if {} else say(v)", {"say": say})
+    if made is not None:
+        return made
+    is_valid = validator.is_valid
+    return lambda value: None if is_valid(value) else say(value)
 
 
 def quick_filter(schema: dict[str, Any]) -> Callable[[Any], bool] | None:
     """The filter alone, or None where it would know nothing."""
-    names: dict[str, Any] = {"MISSING": object()}
+    return _compiled(schema, "{}", {})
+
+
+def _compiled(schema: dict[str, Any], form: str, names: dict[str, Any]) -> Callable[[Any], Any] | None:
+    names["MISSING"] = object()
     try:
         expression = _expression(schema, "v", names, 0)
     except _Unknown:
         return None
     # The expression holds keywords of ours and string literals by repr; constants are passed by name.
-    made: Callable[[Any], bool] = eval(f"lambda v: {expression}", names)  # noqa: S307
+    made: Callable[[Any], Any] = eval(f"lambda v: {form.format(expression)}", names)  # noqa: S307
     return made
 
 

@@ -15,8 +15,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import jsonschema_rs
 import msgspec
@@ -33,6 +34,7 @@ from loopai.errors import ConfigurationError, UnavailableError
 _START_SECONDS = 30.0
 _READ_BYTES = 1 << 18
 
+T = TypeVar("T")
 OnFrame = Callable[[int, bytes], None]
 OnEnd = Callable[[str], None]
 
@@ -207,6 +209,8 @@ class Host:
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._turn = asyncio.Lock()
+        self._exchanges: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     async def start(self) -> None:
         """Start the zygote and wait until it has imported everything."""
@@ -271,34 +275,48 @@ class Host:
             return b"", 0, []
         return await self._answer()
 
+    def _uncancelled(self, exchange: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A question and its answer, to the end: a caller that goes away must not leave its answer to the next one."""
+        task = asyncio.get_running_loop().create_task(exchange)
+        self._exchanges.add(task)
+        task.add_done_callback(self._exchanges.discard)
+        return task
+
     async def spawn(self) -> Worker:
         """A locked-down worker that will say HELLO. Starts a new zygote when the old one is gone."""
-        async with self._turn:
-            asked = asyncio.ensure_future(self._fork())
-            try:
-                return await asyncio.shield(asked)
-            except asyncio.CancelledError:
-                # The answer is on its way and must be taken, or the next request would get it.
-                worker = await asked
-                worker.kill()
-                worker.forget()
-                raise
+        exchange = self._uncancelled(self._fork())
+        try:
+            return await asyncio.shield(exchange)
+        except asyncio.CancelledError:
+            exchange.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, exchange: asyncio.Task[Worker]) -> None:
+        if not exchange.cancelled() and exchange.exception() is None:
+            worker = exchange.result()
+            worker.kill()
+            worker.forget()
+            self.bury(worker)
 
     async def _fork(self) -> Worker:
-        operation, number, descriptors = await self._ask(b"F")
-        if not operation:
-            await self._stop()
-            await self._launch()
+        async with self._turn:
             operation, number, descriptors = await self._ask(b"F")
+            if not operation and not self._closed:
+                await self._stop()
+                await self._launch()
+                operation, number, descriptors = await self._ask(b"F")
         if operation != b"f":
-            raise UnavailableError(f"no worker: {os.strerror(number)}" if operation == b"e" else "no worker")
+            raise UnavailableError(f"No worker: {os.strerror(number)}." if operation == b"e" else "The jail is closed.")
         pidfd = descriptors[2] if len(descriptors) > 2 else None
         return Worker(number, descriptors[0], descriptors[1], pidfd, self._limits)
 
     async def wait_status(self, worker: Worker) -> int | None:
         """How a worker that ended by itself ended, as waitpid says it; None when the zygote is gone too."""
+        return await asyncio.shield(self._uncancelled(self._reap(worker.pid)))
+
+    async def _reap(self, pid: int) -> int | None:
         async with self._turn:
-            operation, status, _ = await self._ask(b"R", worker.pid)
+            operation, status, _ = await self._ask(b"R", pid)
         return status if operation == b"r" else None
 
     def bury(self, worker: Worker) -> None:
@@ -309,6 +327,7 @@ class Host:
 
     async def close(self) -> None:
         """End the zygote; the kernel ends the workers."""
+        self._closed = True
         async with self._turn:
             await self._stop()
 

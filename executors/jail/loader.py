@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from executors.jail.checks import Check, compile_check
+from executors.jail.checks import Check, compile_check, quick_filter
 from executors.jail.protocol import Load
 from programs import gate
 
@@ -40,6 +40,7 @@ class Loaded(msgspec.Struct, frozen=True):
     run_batch: Callable[[list[Any]], Any] | None
     check_input: Check | None
     check_output: Check | None
+    certain_output: Callable[[Any], bool] | None
 
 
 class Unloadable(Exception):
@@ -67,6 +68,7 @@ def load(what: Load, data: bytes) -> Loaded:
         run_batch=run_batch,
         check_input=_check("input_schema", what.input_schema),
         check_output=_check("output_schema", what.output_schema),
+        certain_output=quick_filter(what.output_schema),
     )
 
 

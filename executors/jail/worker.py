@@ -14,7 +14,6 @@ import contextlib
 import os
 import signal
 import sys
-from array import array
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -28,6 +27,7 @@ from programs.gate import Refused
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_decode_values = msgspec.msgpack.Decoder(list[bytes]).decode
 _decode_load = msgspec.json.Decoder(protocol.Load).decode
 
 _ABSTAINED = b'["abstained"]'
@@ -143,13 +143,8 @@ class Runner:
 
     def serve(self, payload: bytes) -> None:
         """Answer one RUN frame, chunk by chunk."""
-        view = memoryview(payload)
-        mode, count = payload[0], int.from_bytes(payload[1:5], "little")
-        lengths = array("I", payload[5 : 5 + 4 * count])
-        values, at = [], 5 + 4 * count
-        for length in lengths:
-            values.append(view[at : at + length])
-            at += length
+        mode, values = payload[0], _decode_values(memoryview(payload)[1:])
+        count = len(values)
         self._ticker.new_frame()
         done = 0
         while done < count:
@@ -164,7 +159,7 @@ class Runner:
             frame = b"[" + b",".join(out) + b"]"
             self._wire.send(protocol.LAST if done == count else protocol.ANSWERS, frame)
 
-    def _one_by_one(self, values: list[memoryview], start: int, stop: int, out: list[bytes]) -> None:
+    def _one_by_one(self, values: list[bytes], start: int, stop: int, out: list[bytes]) -> None:
         """Answers of some or all of `values[start:stop]`: fewer when a tick or the size of a frame asks to send.
 
         A timeout may be raised between any two steps, so the loop can be left anywhere and is entered again; how many
@@ -203,7 +198,7 @@ class Runner:
                     append(self._failed(error, values[at]))
                 at += 1
 
-    def _whole(self, values: list[memoryview], start: int, stop: int, out: list[bytes]) -> None:
+    def _whole(self, values: list[bytes], start: int, stop: int, out: list[bytes]) -> None:
         """The answers of `values[start:stop]` by `run_batch`; none at all when it fails, so that `run` says which."""
         run_batch = self._program.run_batch
         assert run_batch is not None
@@ -262,9 +257,13 @@ class Runner:
             raise Rejected(f"output: {len(output):,} bytes; {self._limits.max_output_bytes:,} are allowed")
         if b"null" in output and _holds_nan(result):
             raise Rejected("output: not JSON: NaN or infinity")
-        check = self._program.check_output
-        # Checked as what a reader will see: tuples, enums and dataclasses have become JSON.
-        if check is not None and (wrong := check(result if type(result) is str else _decode(output))) is not None:
+        check, certain = self._program.check_output, self._program.certain_output
+        # What is not certain is checked as a reader will see it: tuples, enums and dataclasses have become JSON.
+        if (
+            check is not None
+            and not (certain is not None and certain(result))
+            and (wrong := check(_decode(output))) is not None
+        ):
             raise Rejected("output: " + wrong)
         if confidence is not None:
             return b'["ok",%b,%b]' % (output, _encode(float(confidence)))
@@ -273,7 +272,7 @@ class Runner:
             self._labels[result] = encoded
         return encoded
 
-    def _failed(self, error: BaseException, value: memoryview) -> bytes:
+    def _failed(self, error: BaseException, value: bytes) -> bytes:
         """The answer of a record whose processing raised. Ends the process when memory has run out."""
         _end_if_out_of_memory(error, self._page)
         try:
@@ -290,9 +289,9 @@ class Runner:
             return answer("error", "the program raised, and so did reading why")
 
 
-def _not_json(value: memoryview) -> str | None:
+def _not_json(value: bytes) -> str | None:
     """Why `value` is not JSON. Asked only after something raised: the usual record is decoded once."""
-    if not len(value):
+    if not value:
         return "empty"
     try:
         _decode(value)

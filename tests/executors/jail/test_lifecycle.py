@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -138,9 +139,9 @@ async def test_a_killed_zygote_is_started_again_and_the_program_with_it() -> Non
         os.kill(before, signal.SIGKILL)
         answers = await call
         assert outcomes(answers) == ["ok"] * 1000, "no record is blamed for what it did not do"
+        await until_gone(before)
         assert outputs(await cell.run([b"2"])) == [b"2"]
         assert zygote_of(jail) != before
-        await until_gone(before)
 
 
 @linux
@@ -188,6 +189,33 @@ async def test_descriptors_and_memory_do_not_leak_over_many_kills() -> None:
         await asyncio.sleep(0.1)
         assert len(os.listdir("/proc/self/fd")) <= before + 3
         assert len(session(zygote_of(jail))) <= 4
+
+
+@linux
+async def test_cells_opened_and_closed_at_any_moment_leave_nothing_behind() -> None:
+    sources = ["def run(r):\n    return r", "import os", "import os\ndef run(r): os._exit(1)"]
+
+    async def use(jail: Jail, chance: random.Random) -> None:
+        try:
+            cell = await jail.open(program(chance.choice(sources)), gate=chance.random() < 0.5)
+        except ProgramError:
+            return
+        call = asyncio.create_task(cell.run([b"1"]))
+        await asyncio.sleep(chance.random() * 0.01)
+        await cell.close()
+        await asyncio.gather(call, return_exceptions=True)
+
+    async with Jail(LIMITS) as jail:
+        chance = random.Random(7)
+        for _ in range(5):
+            await asyncio.gather(*(use(jail, chance) for _ in range(10)))
+        cell = await jail.open(ECHO)
+        assert outputs(await cell.run([b"1"])) == [b"1"]
+        for _ in range(1000):
+            if len(session(zygote_of(jail))) <= 3:
+                break
+            await asyncio.sleep(0.01)
+        assert len(session(zygote_of(jail))) <= 3, "the zygote, the cell, a spare"
 
 
 async def test_a_program_that_never_ends_loading_is_stopped() -> None:
