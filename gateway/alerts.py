@@ -47,7 +47,7 @@ def of_events(events: Sequence[tuple[int, Event]], today: str) -> list[Alert]:
         if event.type == "drift.detected":
             closed = cleared.get((event.app, detector)) or cleared.get((event.app, ""))
             # A detector that fires again renews its alert: only the newest one is open.
-            cleared.setdefault((event.app, detector), event.at)
+            cleared[event.app, detector] = event.at
             severity = "warning"
         else:
             closed = None if event.at.startswith(today) else event.at

@@ -66,8 +66,15 @@ class Frame:
         try:
             await self._app(scope, receive, framed)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            self._counters.add(HTTP_REQUESTS, route, scope["method"], str(status))
+            self._counters.add(HTTP_REQUESTS, _route(scope, status), scope["method"], str(status))
+
+
+def _route(scope: Scope, status: int) -> str:
+    """The route's template: the path itself would be a series for every app and every guess."""
+    path = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "page" if status < 400 else "unmatched"
+    return f"{API}{path}" if scope["path"].startswith(f"{API}/") else str(path)
 
 
 def _request_id(scope: Scope) -> str:

@@ -39,6 +39,9 @@ _NOT_BUILT: Final = """<!doctype html>
 class _Assets(StaticFiles):
     """Vite puts a hash of the content into each name, so a name never changes its content."""
 
+    async def check_config(self) -> None:
+        """A folder that is not there yet is a 404, not a fault: the page may be built while the gateway runs."""
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         if response.status_code == 200:

@@ -33,7 +33,7 @@ async def livez() -> dict[str, str]:
     operation_id="readyz",
     summary="Can it take inputs?",
     description="`?verbose` lists the parts.",
-    responses=responses(),
+    responses=responses("invalid"),
 )
 async def readyz(parts: PartsOf, request: Request, verbose: str | None = None) -> Response:
     checks = {
