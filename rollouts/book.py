@@ -18,6 +18,7 @@ from loopai.records import Event, Rollout
 from rollouts.evidence import AppEvidence, EvidenceState
 from rollouts.improver import Job
 from rollouts.machine import Decision, Fact, Situation
+from rollouts.packing import packed, unpacked
 from rollouts.ports import Store
 
 JOURNAL: Final = 8
@@ -118,7 +119,7 @@ class Book:
         """Writes one side. `TransientError` when another controller wrote it: load the book again."""
         revision = self._revisions[side] + 1
         try:
-            await self._store.put_state(side, self._app, msgspec.msgpack.encode(self.ledgers[side]), revision)
+            await self._store.put_state(side, self._app, packed(self.ledgers[side]), revision)
         except ConflictError as error:
             raise TransientError(f"Another controller decides for {self._app}: {error.message}") from None
         self._revisions[side] = revision
@@ -147,14 +148,15 @@ class Book:
     async def _load(self, side: Side) -> None:
         stored = await self._store.get_state(side, self._app)
         self._revisions[side] = stored[1] if stored else 0
-        self.ledgers[side] = msgspec.msgpack.decode(stored[0], type=Ledger) if stored else Ledger()
+        self.ledgers[side] = unpacked(stored[0], Ledger) if stored else Ledger()
 
     async def _recover(self, entry: Entry) -> None:
         """Does what the journal says was decided, unless it was done or something newer is in force."""
-        if entry.deployment is None:
-            return
+        known = {str(version): id for version, id in self.situation.programs.items()}
+        if entry.deployment is None or not entry.deployment.programs.items() <= known.items():
+            return  # nothing to do, or the journal is of an app that was deleted and made anew under the same id
         present = self.situation.deployment.revision if self.situation.deployment else 0
-        if entry.deployment.revision > present:
+        if entry.deployment.revision == present + 1:
             await self._apply(entry)
         elif entry.deployment == self.situation.deployment and entry.rollout is not None:
             await self._store.put_rollout(entry.rollout)

@@ -18,37 +18,25 @@ from typing import Any, Final
 from loopai.clock import Clock, iso
 from loopai.deployments import Deployment
 from loopai.errors import NotFoundError, RecordError, TransientError
-from loopai.events import ce_type
 from loopai.records import Agreement, Command, Event, Sample, ValidationResult
-from programs.artifact import encode as encode_program
-from rollouts import machine, words
+from rollouts import machine, outputs, words
 from rollouts.book import Book, Entry, Side
-from rollouts.drift import Signal
+from rollouts.drift import MIN_RISE, Signal
 from rollouts.improver import Improver, Job, Outcome
 from rollouts.machine import Decision, Fact, Situation
 from rollouts.ports import Store
-from streams.broker import Message, Outgoing
-from streams.cloudevents import event_headers
-from streams.codec import decode, encode
-from streams.topics import (
-    COMMANDS,
-    DEPLOYMENTS,
-    DRIFT_ALERTS,
-    METRICS,
-    PROGRAMS,
-    ROLLOUTS,
-    SAMPLES,
-    VALIDATIONS,
-    Topic,
-)
+from streams.broker import Message
+from streams.codec import decode
+from streams.topics import COMMANDS, SAMPLES, VALIDATIONS
 from streams.worker import Output
 
 TOPICS: Final = (VALIDATIONS, COMMANDS, SAMPLES)
-SOURCE: Final = "/loopai/controller"
 
 FLUSH_SECONDS: Final = 0.05
 """A check is stored with the evidence at once, unless the last one was stored less than this ago: a crash may then
 uncount this much of a fast stream. Decisions are always stored at once."""
+
+PAGE: Final = 200
 
 
 class Controller:
@@ -70,13 +58,15 @@ class Controller:
     async def handle(self, message: Message) -> Sequence[Output]:
         """Raises `RecordError` for what is no validation, sample or command of a known app."""
         async with self._turn:
-            if message.topic == VALIDATIONS.name:
-                return await self._validation(message)
-            if message.topic == COMMANDS.name:
-                return await self._command(message)
-            sample = decode(message.value, Sample)
-            await self._improver.sampled(sample, len(message.value or b""))
-            return []
+            if message.topic == SAMPLES.name:
+                sample = decode(message.value, Sample)
+                await self._improver.sampled(sample, len(message.value or b""))
+                return []
+            try:
+                return await (self._validation if message.topic == VALIDATIONS.name else self._command)(message)
+            except NotFoundError as error:  # the app was deleted under way
+                self._books.pop((message.key or b"").decode("utf-8", "replace"), None)
+                raise RecordError(error.message, reason="unknown_app") from None
 
     async def tick(self) -> Sequence[Output]:
         """About once a second: finished programs to their app, agreement to the page, evidence to the store.
@@ -84,23 +74,27 @@ class Controller:
         A `TransientError` on the way ends the tick, not what it had done: the rest waits for the next one.
         """
         async with self._turn:
-            outputs: list[Output] = []
+            done: list[Output] = []
             with suppress(TransientError):
-                await self._beat(outputs)
-            return outputs
+                await self._beat(done)
+            return done
 
-    async def _beat(self, outputs: list[Output]) -> None:
+    async def _beat(self, done: list[Output]) -> None:
         if not self._begun:
-            outputs += await self._begin()
+            done += await self._begin()
         for outcome in self._improver.finished():
-            outputs += await self._written(outcome)
+            done += await self._written(outcome)
         for app in self._improver.wanting():
-            outputs += await self._improve(app)
+            done += await self._improve(app)
         while self._checked:
             app = self._checked.pop()
-            book = await self._book(app)
-            await book.refresh()
-            outputs += self._agreement(book)
+            try:
+                book = await self._book(app)
+                await book.refresh()
+            except NotFoundError:
+                self._books.pop(app, None)  # deleted meanwhile
+                continue
+            done += self._agreement(book)
         for book in [book for book in self._books.values() if book.dirty]:
             await self._save(book)
         await self._improver.persist()
@@ -110,22 +104,27 @@ class Controller:
         await self._improver.close()
 
     async def _begin(self) -> list[Output]:
-        """What runs now, told again."""
-        outputs: list[Output] = []
-        for deployment in await self._store.list_deployments():
-            book = await self._book(deployment.app)
-            if book.situation.deployment is not None:
-                outputs += await self._deployed(book.situation.deployment)
-            for job in book.ledgers["commands"].jobs.values():
-                await self._improver.submit(job)
+        """What runs now, told again; what a restart interrupted, begun again."""
+        done: list[Output] = []
+        page = await self._store.list_apps(limit=PAGE)
+        while True:
+            for app in page.items:
+                book = await self._book(app.id)
+                if book.situation.deployment is not None:
+                    done += await self._deployed(book.situation.deployment)
+                for job in book.ledgers["commands"].jobs.values():
+                    await self._improver.submit(job)
+            if page.next_cursor is None:
+                break
+            page = await self._store.list_apps(limit=PAGE, cursor=page.next_cursor)
         self._begun = True
-        return outputs
+        return done
 
     async def _validation(self, message: Message) -> list[Output]:
         v = decode(message.value, ValidationResult)
         if not 0 < v.inclusion_probability <= 1:
             raise RecordError(f"inclusion probability {v.inclusion_probability} is not in (0, 1]", reason="schema")
-        book = await self._known(v.app)
+        book = await self._book(v.app)
         place = f"{message.topic}-{message.partition}"
         source = f"{place}-{message.offset}"
         ledger = book.ledgers["validations"]
@@ -162,7 +161,7 @@ class Controller:
         except NotFoundError:
             refusal = machine.refuse(f"There is no loop app {command.app!r}.", "Create it first.")
             event = self._stamp(command.app, command.id)(refusal.facts[0], command.id, 0)
-            return [self._event(event)]
+            return [outputs.event(event)]
         if book.answered("commands", command.id):
             return await self._again(book, "commands", command.id)
         place = f"{message.topic}-{message.partition}"
@@ -225,10 +224,11 @@ class Controller:
         """A generation ended: take the program in, activate the first one, try a later one where that was asked."""
         job = outcome.job
         try:
-            book = await self._book(job.app)
+            await self._store.get_app(job.app)
         except NotFoundError:
             await self._improver.close_run(outcome, {})
             return []  # the app was deleted meanwhile
+        book = await self._book(job.app)
         book.ledgers["commands"].jobs.pop(job.id, None)
         result: dict[str, Any] = {}
         if outcome.program is None:
@@ -289,9 +289,11 @@ class Controller:
             "detector": book.evidence.detector.name,
             "feature": "agreement",
             "score": signal.after - signal.before,
+            "threshold": MIN_RISE,
             "before": 1 - signal.before,
             "after": 1 - signal.after,
             "window": signal.since,
+            "reference_window": signal.reference,
             "version": state.stable,
         }
         if signal.kind == "cleared":
@@ -302,14 +304,9 @@ class Controller:
         summary = words.drift(signal.before, signal.after, signal.since)
         if book.situation.app.rollout.automatic:
             await self._improver.want(app, state.seen - signal.since, "answers disagree more")
-        data["example_ids"] = state.mistakes[-20:]
+        under = 1 - signal.after < book.situation.app.rollout.min_agreement
+        data |= {"severity": "critical" if under else "warning", "example_ids": list(state.mistakes)}
         return Decision(facts=(Fact(type="drift.detected", summary=summary, data=data),))
-
-    async def _known(self, app: str) -> Book:
-        try:
-            return await self._book(app)
-        except NotFoundError as error:
-            raise RecordError(error.message, reason="unknown_app") from None
 
     async def _book(self, app: str) -> Book:
         if app not in self._books:
@@ -329,57 +326,43 @@ class Controller:
         return [o for entry in book.answered(side, source) for o in await self._outputs(entry)]
 
     async def _outputs(self, entry: Entry) -> list[Output]:
-        outputs = await self._deployed(entry.deployment) if entry.deployment is not None else []
+        deployed = await self._deployed(entry.deployment) if entry.deployment is not None else []
         self.rollbacks += any(e.type == "rollout.rolled_back" for e in entry.events)
         for event in entry.events:
             if event.type == "rollout.completed":
                 self._improver.adopted(event.app)
-        return [*outputs, *(self._event(event) for event in entry.events)]
+        return [*deployed, *(outputs.event(event) for event in entry.events)]
 
     async def _deployed(self, d: Deployment) -> list[Output]:
         """A deployment, after the programs it names."""
-        outputs = []
+        found = []
         for version, id in d.programs.items():
             if id not in self._published:
-                program = await self._store.get_program(d.app, int(version))
-                headers = event_headers(id=id, type="io.loopai.program.v1", source=SOURCE, app=d.app)
-                outputs.append(Output(PROGRAMS, Outgoing(id.encode(), encode_program(program), headers)))
+                found.append(outputs.program(d.app, await self._store.get_program(d.app, int(version))))
                 self._published.add(id)
-        headers = event_headers(
-            id=f"{d.app}-r{d.revision}", type="io.loopai.deployment.v1", source=SOURCE, app=d.app, time=self._now()
-        )
-        return [*outputs, Output(DEPLOYMENTS, Outgoing(d.app.encode(), encode(d), headers))]
-
-    def _event(self, event: Event) -> Output:
-        topic: Topic = DRIFT_ALERTS if event.type.startswith("drift.") else ROLLOUTS
-        headers = event_headers(id=event.id, type=ce_type(event.type), source=SOURCE, app=event.app, time=event.at)
-        return Output(topic, Outgoing(event.app.encode(), encode(event), headers))
+        return [*found, outputs.deployment(d, self._now())]
 
     def _agreement(self, book: Book) -> list[Output]:
         d = book.situation.deployment
-        outputs = []
-        for variant, version in (("stable", d.stable), ("candidate", d.candidate)) if d is not None else ():
-            tally = book.evidence.state.tallies.get(version) if version is not None else None
-            if version is None or tally is None:
-                continue
-            now, score = tally.rolling(), book.evidence.detector.score() if variant == "stable" else 0.0
-            agreement = Agreement(
-                app=book.situation.app.id,
-                version=version,
-                variant="candidate" if variant == "candidate" else "stable",
-                checks=now.checks,
-                estimate=now.estimate,
-                low=now.low,
-                high=now.high,
-                drift_score=score,
-                at=self._now(),
-            )
-            id = f"{agreement.app}-v{version}-{book.evidence.state.seen}"
-            headers = event_headers(
-                id=id, type=ce_type("agreement.window"), source=SOURCE, app=agreement.app, time=agreement.at
-            )
-            outputs.append(Output(METRICS, Outgoing(agreement.app.encode(), encode(agreement), headers)))
-        return outputs
+        if d is None:
+            return []
+        found = []
+        for variant, version in (("stable", d.stable), ("candidate", d.candidate)):
+            if version is not None and version in book.evidence.state.tallies:
+                now = book.evidence.state.tallies[version].rolling()
+                agreement = Agreement(
+                    app=d.app,
+                    version=version,
+                    variant="stable" if variant == "stable" else "candidate",
+                    checks=now.checks,
+                    estimate=now.estimate,
+                    low=now.low,
+                    high=now.high,
+                    drift_score=book.evidence.detector.score() if variant == "stable" else 0.0,
+                    at=self._now(),
+                )
+                found.append(outputs.agreement(agreement, seen=book.evidence.state.seen))
+        return found
 
     def _stamp(self, app: str, command: str | None = None) -> Any:
         def stamp(fact: Fact, source: str, place: int) -> Event:

@@ -48,12 +48,14 @@ HEAVIEST: Final = 4.0
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a detector says. Error rates are ratios; `since` is how many checks ago the change began."""
+    """What a detector says. Error rates are ratios; `since` is how many checks ago the change began, `reference` how
+    many checks lie before it."""
 
     kind: Literal["detected", "cleared"]
     before: float
     after: float
     since: int
+    reference: int = 0
 
 
 class Detector(Protocol):
@@ -151,7 +153,7 @@ class AdwinDetector:
         s.fresh = since
         self._adwin = self._new(s.window)
         s.alert = OpenAlert(before=min(before, s.alert.before) if s.alert else before, after=after)
-        return Signal(kind="detected", before=before, after=after, since=since)
+        return Signal(kind="detected", before=before, after=after, since=since, reference=cut)
 
     def _is_over(self, alert: OpenAlert) -> bool:
         if self._state.fresh <= SETTLING and not alert.renewed:

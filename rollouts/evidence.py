@@ -36,6 +36,7 @@ class EvidenceState(msgspec.Struct, kw_only=True):
 
     seen: int = 0
     stable: int | None = None
+    program: str = ""
     tallies: dict[int, Tally] = {}
     trial: Trial | None = None
     detector: DetectorState = msgspec.field(default_factory=lambda: DetectorState(name=AdwinDetector.name))
@@ -53,11 +54,14 @@ class AppEvidence:
         """Takes note of what runs now: another stable version begins a new reference, another rollout new arms."""
         s = self.state
         stable = deployment.stable if deployment else None
-        if stable != s.stable:
+        program = deployment.programs.get(str(stable), "") if deployment else ""
+        if stable is None or (stable == s.stable and program != s.program):
+            s.tallies = {}  # an app that was deleted and made anew: the same number, another program
+        if (stable, program) != (s.stable, s.program):
             if s.stable is not None:
                 self.detector.renew()
                 s.mistakes = []
-            s.stable = stable
+            s.stable, s.program = stable, program
         if deployment is None or rollout is None:
             s.trial = None
         elif s.trial is None or s.trial.rollout != rollout.id:

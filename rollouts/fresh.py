@@ -15,7 +15,8 @@ import msgspec
 from loopai.records import Example, Sample, ValidationResult
 
 KEPT: Final = 2_000
-"""Labelled examples kept for one app."""
+KEPT_BYTES: Final = 8 << 20
+"""Labelled examples kept for one app, in number and in bytes of input."""
 
 WAITING: Final = 20_000
 WAITING_BYTES: Final = 64 << 20
@@ -23,11 +24,13 @@ WAITING_BYTES: Final = 64 << 20
 
 
 class FreshRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A labelled input. `at` is how many validations of the app came before it; `wrong` tells of the answer given."""
+    """A labelled input. `at` is how many validations of the app came before it; `wrong` tells of the answer given.
+    `size` is in bytes of the message that carried the input."""
 
     example: Example
     at: int
     wrong: bool
+    size: int = 0
 
 
 class FreshExamples:
@@ -42,7 +45,7 @@ class FreshExamples:
         """Takes an input of `size` bytes. A row when its check came already."""
         key = (sample.app, sample.id)
         if (answer := self._answers.pop(key, None)) is not None:
-            return _row(sample.id, sample.input, answer)
+            return _row(sample.id, sample.input, size, answer)
         self._forget(key)
         self._inputs[key] = (sample.input, size)
         self._bytes += size
@@ -59,9 +62,9 @@ class FreshExamples:
             return None
         key, answer = (v.app, v.id), (expected, at, v.verdict == "mismatch")
         if key in self._inputs:
-            value = self._inputs[key][0]
+            value, size = self._inputs[key]
             self._forget(key)
-            return _row(v.id, value, answer)
+            return _row(v.id, value, size, answer)
         self._answers[key] = answer
         while len(self._answers) > WAITING:
             self._answers.popitem(last=False)
@@ -82,6 +85,17 @@ def combine(old: Sequence[Example], fresh: Sequence[Example]) -> list[Example]:
     return list(newest.values())
 
 
-def _row(id: str, input: Any, answer: tuple[Any, int, bool]) -> FreshRow:
+def trim(rows: list[FreshRow]) -> None:
+    """Drops the oldest rows beyond the bounds, in place."""
+    surplus = sum(row.size for row in rows) - KEPT_BYTES
+    drop = max(0, len(rows) - KEPT)
+    surplus -= sum(row.size for row in rows[:drop])
+    while surplus > 0:
+        surplus -= rows[drop].size
+        drop += 1
+    del rows[:drop]
+
+
+def _row(id: str, input: Any, size: int, answer: tuple[Any, int, bool]) -> FreshRow:
     expected, at, wrong = answer
-    return FreshRow(example=Example(id=id, input=input, expected=expected), at=at, wrong=wrong)
+    return FreshRow(example=Example(id=id, input=input, expected=expected), at=at, wrong=wrong, size=size)

@@ -20,10 +20,13 @@ from loopai.clock import Clock, iso
 from loopai.errors import ConflictError, LoopaiError, NotFoundError, TransientError
 from loopai.records import Example, Run, Sample, ValidationResult
 from programs.artifact import Program
-from rollouts.fresh import KEPT, FreshExamples, FreshRow, combine
+from rollouts.fresh import KEPT, FreshExamples, FreshRow, combine, trim
+from rollouts.packing import packed, unpacked
 from rollouts.ports import Generate, Store
 
 HOUR: Final = 3_600.0
+
+PERSIST_SECONDS: Final = 10.0
 
 PATIENCE: Final = 300
 """Examples that a new version gets before drift that goes on asks for another."""
@@ -98,6 +101,7 @@ class Improver:
         self._told: dict[str, Run] = {}
         self._finished: list[Outcome] = []
         self._starts: dict[str, deque[float]] = {}
+        self._persisted = clock.monotonic()
 
     def busy(self, app: str) -> bool:
         """Whether a program for the app is being written, waits to be, or waits to be taken."""
@@ -124,7 +128,7 @@ class Improver:
         """The app's fresh examples, read from the store the first time."""
         if app not in self._memories:
             stored = await self._store.get_state("fresh", app)
-            self._memories[app] = msgspec.msgpack.decode(stored[0], type=Memory) if stored else Memory()
+            self._memories[app] = unpacked(stored[0], Memory) if stored else Memory()
             self._revisions[app] = stored[1] if stored else 0
         return self._memories[app]
 
@@ -182,18 +186,24 @@ class Improver:
         """What is finished and was not closed."""
         return list(self._finished)
 
-    async def persist(self) -> None:
-        """Writes progress and fresh examples that changed. Conflicts are another controller's newer word."""
+    async def persist(self, *, now: bool = False) -> None:
+        """Writes progress, and every ten seconds (or `now`) the fresh examples: a crash may lose those since."""
         for id in [id for id, run in self._runs.items() if self._told.get(id) != run]:
             await self._tell(id)
+        if not now and self._clock.monotonic() - self._persisted < PERSIST_SECONDS:
+            return
+        self._persisted = self._clock.monotonic()
         while self._dirty:
             app = self._dirty.pop()
             self._revisions[app] += 1
-            value = msgspec.msgpack.encode(self._memories[app])
             try:
-                await self._store.put_state("fresh", app, value, self._revisions[app])
+                await self._store.put_state("fresh", app, packed(self._memories[app]), self._revisions[app])
             except ConflictError:
-                del self._memories[app]
+                del self._memories[app]  # another controller's newer word: read it when it is needed
+            except TransientError:
+                self._revisions[app] -= 1
+                self._dirty.add(app)
+                raise
 
     async def close_run(self, outcome: Outcome, result: dict[str, object]) -> None:
         """The last word on a run: succeeded with `result`, or failed."""
@@ -217,15 +227,14 @@ class Improver:
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
-        await self.persist()
+        await self.persist(now=True)
 
     async def _keep(self, app: str, row: FreshRow) -> None:
         memory = await self.remember(app)
         memory.rows.append(row)
         if memory.wanted is not None and row.at >= memory.wanted.since:
             memory.wanted.fresh += 1
-        if len(memory.rows) > KEPT:
-            del memory.rows[0]
+        trim(memory.rows)
         self._dirty.add(app)
 
     def _may_start(self, app: str) -> bool:

@@ -50,7 +50,7 @@ def judge(policy: RolloutPolicy, evidence: Evidence, stable: int) -> Judgement:
     limit, reference = policy.min_agreement, _reference(control)
     floor = limit if reference is None else reference - MARGIN
     helpless = reference is not None and reference < limit
-    if c.high < limit and not (helpless and c.estimate >= floor):
+    if c.high < limit and not helpless:
         reason = words.fell_under_limit(c.estimate, limit, c.checks)
         return Judgement(verdict="back", reason=reason, guardrail="agreement", value=c.estimate, limit=limit)
     if reference is not None and c.high < control.low - MARGIN:

@@ -14,6 +14,7 @@ from loopai.deployments import Deployment
 from loopai.errors import ConflictError, NotFoundError, TransientError
 from loopai.records import Agreement, Command, Event, Example, Rollout, Run, Sample, ValidationResult
 from programs.artifact import Manifest, Program, Score
+from programs.store.rows import Page
 from rollouts.controller import Controller
 from rollouts.improver import Improver, Options
 from rollouts.ports import Progress
@@ -62,6 +63,12 @@ class MemoryStore:
             raise NotFoundError(f"There is no loop app {app!r}.")
         return self.apps[app]
 
+    async def list_apps(self, *, limit: int = 50, cursor: str | None = None) -> Page[LoopApp]:
+        ids = sorted(self.apps)
+        start = ids.index(cursor) + 1 if cursor else 0
+        found = ids[start : start + limit]
+        return Page([self.apps[id] for id in found], found[-1] if ids[start + limit :] else None)
+
     async def get_deployment(self, app: str) -> Deployment | None:
         return self.deployments.get(app)
 
@@ -70,9 +77,6 @@ class MemoryStore:
         if d.app in self.deployments and self.deployments[d.app].revision >= d.revision:
             raise ConflictError("revision")
         self.deployments[d.app] = d
-
-    async def list_deployments(self) -> list[Deployment]:
-        return [self.deployments[app] for app in sorted(self.deployments)]
 
     async def put_rollout(self, r: Rollout) -> None:
         self._write()
@@ -90,9 +94,6 @@ class MemoryStore:
     async def put_run(self, run: Run) -> None:
         self._write()
         self.runs[run.id] = run
-
-    async def get_run(self, id: str) -> Run:
-        return self.runs[id]
 
     async def get_program(self, app: str, version: int) -> Program:
         if not 0 < version <= len(self.programs.get(app, [])):
@@ -113,11 +114,6 @@ class MemoryStore:
 
     async def examples(self, app: str) -> list[Example]:
         return list(self.rows.get(app, []))
-
-    async def add_examples(self, app: str, rows: Sequence[Example]) -> int:
-        self._write()
-        self.rows.setdefault(app, []).extend(rows)
-        return len(rows)
 
     async def put_state(self, kind: str, key: str, value: bytes, revision: int) -> None:
         self._write()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
@@ -10,7 +11,7 @@ from loopai.errors import RecordError, TransientError
 from loopai.records import Command
 from streams.codec import encode
 from streams.topics import COMMANDS, VALIDATIONS
-from tests.rollouts.fakes import Bench, Message, agreements, deployments, events, published_programs
+from tests.rollouts.fakes import Bench, Message, agreements, deployments, events, program, published_programs
 
 
 async def test_a_rollout_goes_from_10_to_50_to_100_and_completes_by_itself() -> None:
@@ -218,3 +219,39 @@ async def test_two_controllers_over_one_store_do_not_undo_each_other() -> None:
     await bench.check(True, version=2)
     assert bench.deployment.candidate is None
     assert [r.state for r in bench.store.rollouts.values()] == ["rolled_back"]
+
+
+async def test_an_app_that_is_deleted_stops_nothing_and_comes_back_new() -> None:
+    bench = Bench(versions=2)
+    await bench.command("program.activate", version=1)
+    await bench.command("rollout.start", version=2)
+    for _ in range(30):
+        await bench.check(False)
+    app = bench.store.apps.pop("spam")
+    bench.store.deployments.clear()
+    bench.store.rollouts.clear()
+    bench.store.programs["spam"] = [program(9)]
+    bench.clock.advance(1)
+    assert agreements(await bench.tick()) == []
+    with pytest.raises(RecordError):
+        await bench.check(True)
+    bench.store.apps["spam"] = app
+    bench.restart()
+    await bench.tick()
+    assert bench.store.deployments == {}
+    await bench.command("program.activate", id="new", version=1)
+    assert (bench.deployment.revision, bench.deployment.programs) == (1, {"1": program(9).id})
+    await bench.check(True)
+    assert [(a.checks, a.estimate) for a in agreements(await bench.tick())] == [(1, 1.0)]
+
+
+async def test_a_store_that_is_down_during_a_tick_loses_nothing() -> None:
+    bench = Bench(versions=0)
+    await bench.command("program.generate", id="g1")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    bench.store.crash_after = 0
+    assert await bench.tick() == []
+    bench.store.crash_after = None
+    await bench.tick()
+    assert bench.types() == ["program.generating", "program.generated", "program.activated"]

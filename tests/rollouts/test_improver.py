@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from loopai.apps import LoopApp
 from loopai.clock import ManualClock
 from loopai.errors import BudgetError, ProgramError
-from loopai.records import Example, Sample, ValidationResult
+from loopai.records import Example, Sample, ValidationResult, Verdict
 from programs.artifact import Program
 from rollouts.fresh import FreshExamples, combine
 from rollouts.improver import Improver, Job, Options
@@ -139,6 +139,14 @@ async def test_a_generation_that_a_restart_interrupted_is_begun_again() -> None:
     assert await bench.tick() == []
 
 
+async def test_a_first_generation_that_a_restart_interrupted_is_begun_again_too() -> None:
+    bench = Bench(versions=0)
+    await bench.command("program.generate", id="g1")
+    bench.restart()
+    await settle(bench)
+    assert bench.deployment.stable == 1
+
+
 async def drifting(bench: Bench, n: int, wrong_every: int, start: int = 0) -> None:
     for i in range(start, start + n):
         right = i % wrong_every != 0
@@ -219,7 +227,7 @@ def sample_of(id: str) -> Sample:
 
 
 def check_of(id: str, expected: str | None = "ham") -> ValidationResult:
-    verdict = "match" if expected in ("ham", None) else "mismatch"
+    verdict: Verdict = "match" if expected in ("ham", None) else "mismatch"
     return ValidationResult(
         id=id,
         app="spam",
