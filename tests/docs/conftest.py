@@ -1,0 +1,55 @@
+"""A demo for the pages' commands: started by `make demo` as a reader would, on free ports and without hurry."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.docs.fences import ROOT, Running, until
+
+
+class Demo(NamedTuple):
+    """Where it is, and what it printed when it started."""
+
+    url: str
+    kafka: str
+    greeting: str
+
+    def get(self, path: str) -> Any:
+        """A GET under /api/v1, decoded."""
+        return get(f"{self.url}/api/v1{path}")
+
+
+def get(url: str) -> Any:
+    """A GET, decoded."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    """The demo at twenty inputs a second, with its program in place."""
+    import os
+
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LOOPAI_")}
+    arguments = "ARGS=--port 0 --kafka-port 0 --rate 20 --drift-at 0"
+    running = Running(["make", "--no-print-directory", "demo", arguments], environment, ROOT)
+    try:
+        until(lambda: "Stream" in running.said() or running.process.poll() is not None, 240.0, running.said)
+        said = running.said()
+        page = re.search(r"Page\s+(http://\S+)", said)
+        kafka = re.search(r"Kafka\s+(\S+)", said)
+        assert page, said
+        assert kafka, said
+        found = Demo(page[1], kafka[1], said)
+        until(lambda: found.get("/loop-apps")["items"], 30.0, running.said)
+        until(lambda: (found.get("/loop-apps/sms-spam/status")["deployment"] or {}).get("stable"), 120.0, running.said)
+        until(lambda: found.get("/loop-apps/sms-spam/status")["checks"]["match"], 60.0, running.said)
+        yield found
+    finally:
+        running.stop()
