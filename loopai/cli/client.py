@@ -24,6 +24,10 @@ class GatewayClient:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self._http = httpx2.Client(base_url=self.url, timeout=timeout, headers=headers)
 
+    def close(self) -> None:
+        """Lets the connections go."""
+        self._http.close()
+
     def get(self, path: str, **params: Any) -> Any:
         """The decoded body of a GET under /api/v1."""
         return self._call("GET", path, params={k: v for k, v in params.items() if v is not None})

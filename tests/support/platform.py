@@ -84,7 +84,9 @@ def running(folder: Path, environment: Mapping[str, str], *words: str) -> Iterat
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, f"not started: {log.read_text()[-3000:]}"
-        yield Platform(process, json.loads(line), log)
+        made = Platform(process, json.loads(line), log)
+        yield made
+        made.client.close()
     finally:
         process.send_signal(signal.SIGTERM)
         try:
