@@ -85,15 +85,14 @@ def combine(old: Sequence[Example], fresh: Sequence[Example]) -> list[Example]:
     return list(newest.values())
 
 
-def trim(rows: list[FreshRow]) -> None:
-    """Drops the oldest rows beyond the bounds, in place."""
-    surplus = sum(row.size for row in rows) - KEPT_BYTES
-    drop = max(0, len(rows) - KEPT)
-    surplus -= sum(row.size for row in rows[:drop])
-    while surplus > 0:
-        surplus -= rows[drop].size
-        drop += 1
-    del rows[:drop]
+def surplus(rows: list[FreshRow], size: int) -> int:
+    """How many of the oldest rows lie beyond the bounds, when all of them have `size` bytes together."""
+    n = max(0, len(rows) - KEPT)
+    size -= sum(row.size for row in rows[:n])
+    while size > KEPT_BYTES:
+        size -= rows[n].size
+        n += 1
+    return n
 
 
 def _row(id: str, input: Any, size: int, answer: tuple[Any, int, bool]) -> FreshRow:

@@ -20,7 +20,7 @@ from loopai.clock import Clock, iso
 from loopai.errors import ConflictError, LoopaiError, NotFoundError, TransientError
 from loopai.records import Example, Run, Sample, ValidationResult
 from programs.artifact import Program
-from rollouts.fresh import KEPT, FreshExamples, FreshRow, combine, trim
+from rollouts.fresh import KEPT, FreshExamples, FreshRow, combine, surplus
 from rollouts.packing import packed, unpacked
 from rollouts.ports import Generate, Store
 
@@ -80,6 +80,7 @@ class Memory(msgspec.Struct, kw_only=True):
     """What is kept for one app, in the store as state `fresh`."""
 
     rows: list[FreshRow] = []
+    size: int = 0
     wanted: Wanted | None = None
 
 
@@ -234,7 +235,10 @@ class Improver:
         memory.rows.append(row)
         if memory.wanted is not None and row.at >= memory.wanted.since:
             memory.wanted.fresh += 1
-        trim(memory.rows)
+        memory.size += row.size
+        old = surplus(memory.rows, memory.size)
+        memory.size -= sum(row.size for row in memory.rows[:old])
+        del memory.rows[:old]
         self._dirty.add(app)
 
     def _may_start(self, app: str) -> bool:

@@ -10,7 +10,7 @@ from loopai.clock import ManualClock
 from loopai.errors import BudgetError, ProgramError
 from loopai.records import Example, Sample, ValidationResult, Verdict
 from programs.artifact import Program
-from rollouts.fresh import FreshExamples, combine
+from rollouts.fresh import KEPT, FreshExamples, FreshRow, combine, surplus
 from rollouts.improver import Improver, Job, Options
 from rollouts.ports import Progress
 from tests.rollouts.fakes import Bench, MemoryStore, events, program
@@ -281,3 +281,12 @@ def test_the_newest_answer_for_an_input_counts() -> None:
     ]
     fresh = [Example(id="3", input={"n": 1, "text": "a"}, expected="spam")]
     assert [(e.id, e.expected) for e in combine(old, fresh)] == [("2", "x"), ("3", "spam")]
+
+
+def test_an_app_keeps_so_many_examples_and_so_many_bytes() -> None:
+    example = Example(id="1", input={"text": "a"}, expected="ham")
+    small = [FreshRow(example=example, at=0, wrong=False, size=100)] * (KEPT + 3)
+    assert surplus(small, 100 * len(small)) == 3
+    great = [FreshRow(example=example, at=0, wrong=False, size=1 << 20)] * 20
+    assert surplus(great, 20 << 20) == 12
+    assert surplus([], 0) == 0

@@ -206,7 +206,7 @@ class Rollouts(RuleBasedStateMachine):
         assert sum(r.state in ("running", "paused") for r in self.history) <= 1
 
 
-TestRollouts = Rollouts.TestCase
+TestRollouts = pytest.mark.timeout(300)(pytest.mark.slow(Rollouts.TestCase))
 # 250 runs of 80 steps: 20,000.
 TestRollouts.settings = settings(
     max_examples=250, stateful_step_count=80, deadline=None, suppress_health_check=[HealthCheck.too_slow]
