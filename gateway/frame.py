@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from typing import Final
@@ -26,6 +27,7 @@ _HEADERS: Final = {
 }
 _OLD: Final = re.compile(r"/api/v1/tasks(?=/|$)")
 _DEPRECATED_SINCE: Final = "@1767225600"  # RFC 9745: a date as seconds since the epoch, here 2026-01-01
+_log = logging.getLogger(__name__)
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
@@ -46,7 +48,7 @@ class Frame:
         if renamed:
             scope["path"] = new_path
             scope["raw_path"] = new_path.encode()
-        status = 500
+        status = 0
 
         async def framed(message: Message) -> None:
             nonlocal status
@@ -65,6 +67,11 @@ class Frame:
 
         try:
             await self._app(scope, receive, framed)
+        except Exception:
+            if status == 0:
+                raise
+            # It was answered with a 500 that names the request; the log gets the same name, and the error only once.
+            _log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
         finally:
             self._counters.add(HTTP_REQUESTS, _route(scope, status), scope["method"], str(status))
 
@@ -73,7 +80,7 @@ def _route(scope: Scope, status: int) -> str:
     """The route's template: the path itself would be a series for every app and every guess."""
     path = getattr(scope.get("route"), "path", None)
     if path is None:
-        return "page" if status < 400 else "unmatched"
+        return "page" if 0 < status < 400 else "unmatched"
     return f"{API}{path}" if scope["path"].startswith(f"{API}/") else str(path)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from gateway.alerts import Alert, alerts
 from gateway.answers import AppState, ChecksAnswer, OverviewAnswer, StatusAnswer
 from gateway.asked import today
@@ -16,6 +18,7 @@ from loopai.apps import LoopApp
 from loopai.clock import iso
 from loopai.deployments import Deployment
 from loopai.records import Rollout
+from programs.store import Tally
 
 _ACTING_SECONDS: Final = 60
 _MOST_APPS: Final = 200
@@ -24,25 +27,25 @@ _EVENTS: Final = 50
 
 async def status_of(parts: Parts, app: LoopApp, raised: Sequence[Alert]) -> StatusAnswer:
     """The state of `app`; `raised` are the alerts of all apps or of this one."""
-    store, windows = parts.store, parts.windows
-    deployment = await store.get_deployment(app.id)
-    rollouts = await store.list_rollouts(app.id, 1)
-    current = next((r for r in rollouts if r.state in ("running", "paused")), None)
+    tallies = await parts.store.tallies([app.id], today(parts))
+    return _status(parts, app, tallies[app.id], raised)
+
+
+def _status(parts: Parts, app: LoopApp, tally: Tally, raised: Sequence[Alert]) -> StatusAnswer:
+    windows, deployment, last = parts.windows, tally.deployment, tally.last_rollout
     stable = None if deployment is None else deployment.stable
     candidate = None if deployment is None else deployment.candidate
-    checks = {} if stable is None else await store.count_validations(app.id, stable)
-    day = today(parts)
-    spending = await store.spent(app.id, day)
+    checks = {} if stable is None else tally.checks.get(stable, {})
     mine = [alert for alert in raised if alert.app == app.id and alert.open]
     totals = windows.totals(app.id)
     quiet = totals.inputs == 0 and not checks
-    state, because = _state(parts.clock.now(), deployment, rollouts, mine, quiet)
+    state, because = _state(parts.clock.now(), deployment, last, mine, quiet)
     values: dict[str, Any] = {
         "app": app,
         "state": state,
         "because": because,
         "deployment": deployment,
-        "rollout": current,
+        "rollout": last if last is not None and last.state in ("running", "paused") else None,
         "agreement": {
             "stable": windows.agreement(app.id, "stable", stable),
             "candidate": windows.agreement(app.id, "candidate", candidate),
@@ -50,12 +53,12 @@ async def status_of(parts: Parts, app: LoopApp, raised: Sequence[Alert]) -> Stat
         "metrics": windows.latest(app.id),
         "totals": totals,
         "checks": ChecksAnswer(**checks),
-        "spending": {"day": day, "usd": spending.usd, "calls": spending.calls, "reserved_usd": spending.reserved_usd},
+        "spending": {"day": today(parts), **msgspec.structs.asdict(tally.spending)},
         "oracle": {"kind": app.oracle.kind, "model": app.oracle.model},
         "simulated": app.simulated,
         "alerts_open": len(mine),
-        "examples": await store.count_examples(app.id),
-        "programs": await store.count_programs(app.id),
+        "examples": tally.examples,
+        "programs": tally.programs,
     }
     return StatusAnswer.model_validate(values, from_attributes=True)
 
@@ -67,13 +70,14 @@ async def overview_of(parts: Parts) -> OverviewAnswer:
     raised = await alerts(parts.store, today(parts))
     apps = (await parts.store.list_apps(limit=_MOST_APPS)).items
     events = await parts.store.latest_events(limit=_EVENTS)
+    tallies = await parts.store.tallies([app.id for app in apps], today(parts))
     values: dict[str, Any] = {
         "epoch": epoch,
         "sequence": padded(sequence),
         "at": iso(parts.clock.now()),
         "environment": parts.settings.environment,
         "version": __version__,
-        "apps": [await status_of(parts, app, raised) for app in apps],
+        "apps": [_status(parts, app, tallies[app.id], raised) for app in apps],
         "alerts": [alert for alert in raised if alert.open],
         "rollouts": await parts.store.current_rollouts(),
         "events": [of_event(event, number, epoch) for number, event in events],
@@ -83,10 +87,9 @@ async def overview_of(parts: Parts) -> OverviewAnswer:
 
 
 def _state(
-    now: float, deployment: Deployment | None, rollouts: Sequence[Rollout], raised: Sequence[Alert], quiet: bool
+    now: float, deployment: Deployment | None, last: Rollout | None, raised: Sequence[Alert], quiet: bool
 ) -> tuple[AppState, str]:
     """The state and the sentence behind it. What is happening comes before what was noticed."""
-    last = rollouts[0] if rollouts else None
     if deployment is None or deployment.stable is None:
         return "no_program", "No program runs yet."
     if deployment.paused:

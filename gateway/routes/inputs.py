@@ -19,6 +19,7 @@ from loopai.records import ExecutionResult
 from streams.broker import Outgoing
 from streams.cloudevents import event_headers
 from streams.topics import INPUTS
+from streams.tracing import sending
 
 router = APIRouter(prefix="/loop-apps/{app}", tags=["Inputs"])
 
@@ -56,14 +57,16 @@ async def send(app: AppId, parts: PartsOf, request: Request) -> dict[str, list[s
     lines = read_lines(request, InputLine)
     at = iso(parts.clock.now())
     ids, queued = [], []
-    for line in lines:
-        id = line.id or str(uuid.uuid4())
-        headers = event_headers(id=id, type="io.loopai.input.received.v1", source="/loopai/gateway", app=app, time=at)
-        record = Outgoing((line.key or id).encode(), bytes(line.input), headers)
-        queued.append(await parts.producer.send(INPUTS.name, record))
-        ids.append(id)
-    for acknowledged in queued:
-        await acknowledged
+    source = "/loopai/gateway"
+    with sending(INPUTS.name) as traced:
+        for line in lines:
+            id = line.id or str(uuid.uuid4())
+            headers = event_headers(id=id, type="io.loopai.input.received.v1", source=source, app=app, time=at)
+            record = Outgoing((line.key or id).encode(), bytes(line.input), [*headers, *traced])
+            queued.append(await parts.producer.send(INPUTS.name, record))
+            ids.append(id)
+        for acknowledged in queued:
+            await acknowledged
     return {"ids": ids}
 
 

@@ -5,5 +5,6 @@ from programs.store.ledger import Spending
 from programs.store.programs import StoredProgram
 from programs.store.rows import Page
 from programs.store.store import Store
+from programs.store.tallies import Tally
 
-__all__ = ["KeptAnswer", "Page", "Spending", "Store", "StoredProgram"]
+__all__ = ["KeptAnswer", "Page", "Spending", "Store", "StoredProgram", "Tally"]

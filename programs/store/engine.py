@@ -60,7 +60,7 @@ async def prepare(engine: AsyncEngine) -> None:
             async with connection.begin():
                 if engine.dialect.name == "postgresql":
                     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-                await connection.run_sync(_upgrade)
+                await connection.run_sync(upgrade_schema)
                 await _ensure_epoch(connection)
     except (DBAPIError, OSError) as error:
         raise UnavailableError(
@@ -116,12 +116,13 @@ async def _use_wal(engine: AsyncEngine) -> None:
         await asyncio.sleep(0.1)
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade_schema(connection: Connection, revision: str = "head") -> None:
+    """Runs the migrations up to `revision` on this connection, in its transaction."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
         raise ConfigurationError(
             f"The store was made by a newer Loopai: {error}.", next_step="Upgrade Loopai, or use another store."

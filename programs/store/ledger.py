@@ -7,9 +7,10 @@ leaves its reservation until the day ends: that errs on the safe side.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
-from sqlalchemy import case, select, update
+from sqlalchemy import Row, case, select, update
 
 from programs.store.rows import Rows, row_key
 from programs.store.tables import budgets, ledger
@@ -100,9 +101,7 @@ class Ledger(Rows):
         today = (budgets.c.app == row_key(app)) & (budgets.c.day == day)
         async with self.reading() as connection:
             row = (await connection.execute(select(budgets).where(today))).first()
-        if row is None:
-            return Spending()
-        return Spending(row.spent_nano_usd / _NANO, int(row.calls), row.reserved_nano_usd / _NANO)
+        return Spending() if row is None else spending_of(row)
 
     async def ledger(self, app: str, day: str) -> list[LedgerLine]:
         """The day by purpose, provider and model."""
@@ -122,6 +121,11 @@ class Ledger(Rows):
             )
             for row in rows
         ]
+
+
+def spending_of(row: Row[Any]) -> Spending:
+    """A row of `budgets` in dollars."""
+    return Spending(row.spent_nano_usd / _NANO, int(row.calls), row.reserved_nano_usd / _NANO)
 
 
 def _nano(usd: float) -> int:

@@ -89,18 +89,25 @@ class Rows:
             await connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed))
 
     async def insert_new(
-        self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
-    ) -> int:
-        """Inserts the rows whose `keys` are not there yet; how many those were."""
+        self,
+        connection: AsyncConnection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        keys: Sequence[str],
+        told: Sequence[str],
+    ) -> list[tuple[Any, ...]]:
+        """Inserts the rows whose `keys` are not there yet; the columns `told` of each of those."""
         unique: dict[tuple[Any, ...], Mapping[str, Any]] = {}
         for row in rows:
             unique.setdefault(tuple(row[key] for key in keys), row)
         ordered = [unique[key] for key in sorted(unique)]
-        new = 0
+        new: list[tuple[Any, ...]] = []
         for start in range(0, len(ordered), CHUNK):
             statement = self.insert(table).values(ordered[start : start + CHUNK])
-            statement = statement.on_conflict_do_nothing(index_elements=list(keys)).returning(table.c[keys[0]])
-            new += len((await connection.execute(statement)).all())
+            statement = statement.on_conflict_do_nothing(index_elements=list(keys)).returning(
+                *(table.c[name] for name in told)
+            )
+            new += [tuple(row) for row in (await connection.execute(statement)).all()]
         return new
 
 

@@ -12,10 +12,11 @@ from programs.store.programs import Programs
 from programs.store.rollouts import Rollouts
 from programs.store.runs import Runs
 from programs.store.states import States
+from programs.store.tallies import Tallies
 from programs.store.validations import Validations
 
 
-class Store(Apps, Programs, Deployments, Rollouts, Runs, States, Events, Validations, Ledger, Idempotency):
+class Store(Apps, Programs, Deployments, Rollouts, Runs, States, Events, Validations, Ledger, Idempotency, Tallies):
     """One database, shared by every role that may use one. Safe for many tasks and many processes.
 
     Errors: `NotFoundError`, `ConflictError`, and `TransientError` when the database does not answer this time.

@@ -149,6 +149,16 @@ validations = Table(
     Index("ix_validations_app_number", "app", "number"),
 )
 
+# Counting the checks themselves takes seconds once there are millions; every page asks for these.
+validation_counts = Table(
+    "validation_counts",
+    metadata,
+    Column("app", KEY, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("verdict", KEY, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
 budgets = Table(
     "budgets",
     metadata,

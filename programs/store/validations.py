@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from loopai.records import ValidationResult, Verdict
 from programs.store.rows import Page, Rows, row_key, to_text
-from programs.store.tables import validations
+from programs.store.tables import validation_counts, validations
 
+_KEYS: Final = ("app", "id", "version")
+_COUNTED: Final = ("app", "version", "verdict")
 _VALIDATION = msgspec.json.Decoder(ValidationResult)
 
 
@@ -32,7 +36,12 @@ class Validations(Rows):
             for row in rows
         ]
         async with self.writing() as connection:
-            return await self.insert_new(connection, validations, kept, ("app", "id", "version"))
+            new = await self.insert_new(connection, validations, kept, _KEYS, _COUNTED)
+            for key, n in sorted(Counter(new).items()):
+                first = self.insert(validation_counts).values(**dict(zip(_COUNTED, key, strict=True)), n=n)
+                more = {"n": validation_counts.c.n + n}
+                await connection.execute(first.on_conflict_do_update(index_elements=list(_COUNTED), set_=more))
+        return len(new)
 
     async def list_validations(
         self,
@@ -59,9 +68,7 @@ class Validations(Rows):
 
     async def count_validations(self, app: str, version: int) -> dict[str, int]:
         """How many results of each verdict a version has."""
-        statement = select(validations.c.verdict, func.count()).where(
-            validations.c.app == row_key(app), validations.c.version == version
-        )
+        counts = validation_counts.c
+        statement = select(counts.verdict, counts.n).where(counts.app == row_key(app), counts.version == version)
         async with self.reading() as connection:
-            rows = await connection.execute(statement.group_by(validations.c.verdict))
-            return {str(verdict): int(count) for verdict, count in rows}
+            return {str(verdict): int(n) for verdict, n in await connection.execute(statement)}

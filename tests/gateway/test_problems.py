@@ -89,6 +89,8 @@ async def test_a_fault_of_ours_tells_nothing_but_the_requests_id(
         assert body["request_id"] == "given-by-a-proxy"
         assert "secret" not in answer.text
         assert "the secret is 42" in caplog.text
+        assert "request given-by-a-proxy failed: POST" in caplog.text
+        assert caplog.text.count("Traceback") == 1
     await gateway.server.stop()
 
 

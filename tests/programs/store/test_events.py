@@ -105,12 +105,14 @@ async def test_a_check_counts_once(store: Store) -> None:
     assert await store.add_validations([check("a", verdict="mismatch"), check("a", version=2)]) == 1
     assert await store.add_validations([]) == 0
     assert await store.count_validations("spam", 1) == {"match": 1, "mismatch": 1}
+    assert await store.count_validations("spam", 2) == {"match": 1}
 
 
 async def test_checks_added_at_once_by_two_validators_count_once(store: Store) -> None:
     rows = [check(str(n)) for n in range(300)]
     added = await asyncio.gather(*(store.add_validations(rows[n * 50 : n * 50 + 150]) for n in range(4)))
     assert sum(added) == 300
+    assert await store.count_validations("spam", 1) == {"match": 300}
 
 
 async def test_checks_are_listed_newest_first_in_pages(store: Store) -> None:

@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from loopai.apps import LoopApp
 from loopai.errors import ConfigurationError, TransientError, UnavailableError
 from programs.store import Store
+from programs.store.engine import make_engine, upgrade_schema
+from programs.store.rows import WRITE
 from programs.store.tables import metadata
 
 
@@ -98,4 +100,23 @@ async def test_a_lost_connection_is_transient_and_the_next_one_works(postgres_ur
         async with store.reading() as connection:
             await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     await store.epoch()
+    await store.close()
+
+
+async def test_an_older_store_is_brought_up_to_date_with_what_is_in_it(empty_url: str) -> None:
+    engine = make_engine(empty_url, 1)
+    async with engine.connect() as connection:
+        await connection.execution_options(**{WRITE: True})
+        async with connection.begin():
+            await connection.run_sync(upgrade_schema, "0001")
+            row = "('spam', '{n}', 1, 'match', '{{}}')"
+            await connection.execute(
+                text(
+                    "INSERT INTO validations (app, id, version, verdict, body) VALUES "
+                    + ",".join(row.format(n=n) for n in range(3))
+                )
+            )
+    await engine.dispose()
+    store = await Store.open(empty_url)
+    assert await store.count_validations("spam", 1) == {"match": 3}
     await store.close()

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from loopai.deployments import Deployment
 from loopai.errors import ConflictError, NotFoundError
-from loopai.records import Rollout, Run
-from programs.store import Store
+from loopai.records import Example, Rollout, Run, ValidationResult
+from programs.artifact import Program
+from programs.store import Store, Tally
 
 
 def rollout(id: str, app: str = "spam", **fields: object) -> Rollout:
@@ -98,3 +99,29 @@ async def test_state_is_bytes_with_a_revision_that_only_grows(store: Store) -> N
             await store.put_state("drift", "spam", b"late", revision)
     assert await store.get_state("drift", "spam") == (b"two", 7)
     assert await store.get_state("bound", "spam") is None
+
+
+async def test_a_tally_tells_of_each_app_what_a_page_shows(store: Store) -> None:
+    await store.put_deployment(Deployment(app="spam", revision=1, stable=1))
+    await store.put_rollout(rollout("r1", state="completed"))
+    await store.put_rollout(rollout("r2"))
+    await store.put_rollout(rollout("n1", app="news"))
+    await store.add_examples("news", [Example(id=str(n), input={}, expected="a") for n in range(3)])
+    await store.add_program("spam", Program.make(kind="classification", strategy="rule", source="x"))
+    checks = [
+        ValidationResult(id=str(n), app="spam", version=v, program="p", variant="stable", tier=3, verdict="match")
+        for n, v in ((1, 1), (2, 1), (1, 2))
+    ]
+    await store.add_validations(checks)
+    await store.reserve("spam", "2026-01-31", usd=0.5, calls=1, limit_usd=1, limit_calls=9)
+    found = await store.tallies(["spam", "news", "none"], "2026-01-31")
+    spam, news = found["spam"], found["news"]
+    assert spam.deployment is not None
+    assert spam.last_rollout is not None
+    assert (spam.last_rollout.id, spam.examples, spam.programs) == ("r2", 0, 1)
+    assert spam.checks == {1: {"match": 2}, 2: {"match": 1}}
+    assert (spam.spending.reserved_usd, news.spending.reserved_usd) == (0.5, 0.0)
+    assert news.last_rollout is not None
+    assert (news.last_rollout.id, news.deployment, news.examples) == ("n1", None, 3)
+    assert found["none"] == Tally()
+    assert await store.tallies([], "2026-01-31") == {}
