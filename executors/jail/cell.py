@@ -144,12 +144,15 @@ class Cell:
             if worker is not None:
                 self._dispose(worker)
         self._worker = self._fresh = None
+        self._fail(ConflictError("The cell is closed."))
+
+    def _fail(self, error: Exception) -> None:
         jobs = [*self._jobs, self._current] if self._current else [*self._jobs]
         self._jobs.clear()
         self._current = None
         for job in jobs:
             if not job.future.done():
-                job.future.set_exception(ConflictError("The cell is closed."))
+                job.future.set_exception(error)
 
     def _adopt(self, worker: Worker) -> None:
         worker.listen(self._on_frame, self._on_end)
@@ -306,6 +309,8 @@ class Cell:
                 self._adopt(await self._load())
         except LoopaiError:
             self._breaker.trip(self._loop.time())
+        except Exception as error:
+            self._fail(error)  # a bug of ours: whoever waits must hear of it
         finally:
             self._replacing = None
             if lost is not None:

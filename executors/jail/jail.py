@@ -28,6 +28,7 @@ from programs.artifact import Program
 __all__ = ["Answer", "Cell", "Jail", "Limits", "supported"]
 
 _HELLO_SECONDS = 10.0
+_TRIES = 3
 _MINIMUM = ("no_new_privs", "seccomp")
 _decode_layers = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -119,14 +120,22 @@ class Jail:
 
     async def _new(self) -> Worker:
         """A worker that is locked down and has said so."""
-        worker = await self._host.spawn()
-        try:
-            kind, payload = await self._reply(worker, _HELLO_SECONDS)
-        except BaseException:
+        for _ in range(_TRIES):
+            worker = await self._host.spawn()
+            try:
+                kind, payload = await self._reply(worker, _HELLO_SECONDS)
+            except BaseException as error:
+                self._dispose(worker)
+                if isinstance(error, TimeoutError):
+                    raise UnavailableError(f"No worker: it said nothing for {_HELLO_SECONDS:.0f} s.") from None
+                raise
+            if kind == protocol.HELLO:
+                break
             self._dispose(worker)
-            raise
+            if kind == protocol.REFUSED:
+                break
+            # It ended without a word, as one does whose zygote was just killed.
         if kind != protocol.HELLO:
-            self._dispose(worker)
             said = payload.decode("utf-8", "replace") if kind == protocol.REFUSED else "it ended"
             raise ConfigurationError(
                 f"A worker could not be locked down: {said}.",

@@ -92,8 +92,8 @@ def supported() -> dict[str, str]:
 
 
 def _drop_user() -> str:
-    if os.geteuid() != 0:
-        return "off: not root"
+    if os.geteuid() != 0 or not _LINUX:
+        return "off: not root" if _LINUX else "off: not Linux"
     try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -132,7 +132,8 @@ def _landlock() -> str:
 
 
 def _rlimits(memory_bytes: int) -> None:
-    bounds = {"AS": memory_bytes, "STACK": 8 << 20}
+    # Elsewhere the address space is no measure of memory.
+    bounds = {"AS": memory_bytes, "STACK": 8 << 20} if _LINUX else {}
     bounds |= dict.fromkeys(("FSIZE", "CORE", "NPROC", "MEMLOCK", "MSGQUEUE", "NOFILE"), 0)
     for name, bound in bounds.items():
         which = getattr(resource, f"RLIMIT_{name}", None)
@@ -150,10 +151,10 @@ def _seccomp(code: bytes) -> None:
         raise _failed("seccomp")
 
 
-def lock(descriptor: int, mode: Mode, memory_bytes: int) -> dict[str, str]:
+def lock(descriptor: int, mode: Mode, memory_bytes: int, parent: int) -> dict[str, str]:
     """Give up everything but `descriptor`. Returns the layers now in force; raises OSError when one refuses.
 
-    `mode="process"` leaves seccomp out and keeps the rest. Call it in a fresh fork with one thread.
+    `mode="process"` leaves seccomp out and keeps the rest. Call it in a fresh fork, with one thread, of `parent`.
     """
     die_with_parent()
     layers = {"uid": _drop_user()}
@@ -161,6 +162,8 @@ def lock(descriptor: int, mode: Mode, memory_bytes: int) -> dict[str, str]:
         if layers["uid"] != "on":
             _drop_capabilities()
         die_with_parent()
+        if os.getppid() != parent:
+            os._exit(5)  # it died before its death could be a signal
         if _prctl(PR_SET_DUMPABLE, 0):
             raise _failed("PR_SET_DUMPABLE")
         if _prctl(PR_SET_NO_NEW_PRIVS, 1):

@@ -129,13 +129,14 @@ def _fork(control: socket.socket, config: Config, memory_bytes: int) -> None:
     try:
         near, far = socket.socketpair()
         page = _shared_page()
+        mine = os.getpid()
         pid = os.fork()
     except OSError as error:
         control.sendall(REQUEST.pack(b"e", error.errno or 0))
         return
     if pid == 0:
         near.detach()
-        _become_worker(far.detach(), page, config, memory_bytes)
+        _become_worker(far.detach(), page, config, memory_bytes, mine)
     descriptors = [near.fileno(), page]
     if hasattr(os, "pidfd_open"):
         descriptors.append(os.pidfd_open(pid))
@@ -148,7 +149,7 @@ def _fork(control: socket.socket, config: Config, memory_bytes: int) -> None:
             os.close(descriptor)
 
 
-def _become_worker(connection: int, page: int, config: Config, memory_bytes: int) -> NoReturn:
+def _become_worker(connection: int, page: int, config: Config, memory_bytes: int, parent: int) -> NoReturn:
     try:
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
             score.write("1000")
@@ -158,7 +159,7 @@ def _become_worker(connection: int, page: int, config: Config, memory_bytes: int
         os.dup2(connection, DESCRIPTOR)
         os.closerange(0, DESCRIPTOR)
         os.closerange(DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
-        layers = lockdown.lock(DESCRIPTOR, config.mode, memory_bytes)
+        layers = lockdown.lock(DESCRIPTOR, config.mode, memory_bytes, parent)
         lockdown.verify(config.mode)
         gc.set_threshold(10_000, 20, 20)
         worker.serve(DESCRIPTOR, shared, ticker, config.limits, layers)

@@ -83,17 +83,18 @@ class Canaries:
             listening.close()
 
 
-def descendants(of: int) -> int:
-    """How many processes live in the session of a zygote, the dead that wait for burial aside."""
-    count = 0
+def descendants(of: int) -> dict[int, str]:
+    """Which processes live in the session of a zygote, and how; the dead that wait for burial aside."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[3] == str(of) and fields[0] != "Z":
+                    found[int(entry.name)] = f"{fields[0]} parent {fields[1]} in {(entry / 'wchan').read_text()}"
             except OSError:
                 continue
-            count += fields[3] == str(of) and fields[0] != "Z"
-    return count
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +149,11 @@ async def test_an_attack_has_no_effect_and_costs_one_record(
     assert zygote is not None
     for _ in range(1000):
         # The zygote and one spare.
-        if descendants(zygote.pid) <= 2:
+        if len(descendants(zygote.pid)) <= 2:
             break
         await asyncio.sleep(0.01)
-    assert descendants(zygote.pid) <= 2
+    left = descendants(zygote.pid)
+    assert len(left) <= 2, (zygote.pid, left, [spare.pid for spare in jail._spares], jail._filling)
 
 
 def test_the_corpus_is_large_and_the_gate_refuses_the_well_known(canaries: Canaries) -> None:
