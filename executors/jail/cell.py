@@ -218,7 +218,7 @@ class Cell:
         job.answers[self._start + self._done : self._start + done] = answers
         job.left -= len(answers)
         self._done = done
-        late = sum(a.outcome == "timeout" for a in answers) if b'["timeout"' in payload else 0
+        late = sum(a.outcome == "timeout" for a in answers) if payload.find(b'["timeout"') >= 0 else 0
         for _ in range(late):
             self._breaker.kill(self._loop.time())
         if late < len(answers):
