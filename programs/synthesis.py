@@ -62,11 +62,12 @@ async def synthesise(
     run: Runner,
     progress: Progress | None = None,
     extra: Sequence[Strategy] = (),
+    only: str = "",
 ) -> Program:
     """The program that does best on held-out rows, refitted on all of them.
 
-    `seconds` bounds the search softly: a strategy that has begun ends. Rows with the same input and different answers
-    count with the commonest answer. One label only gives a constant program. Raises ProgramError, before anything is
+    `only` names the one strategy to try. `seconds` bounds the search softly: a strategy that has begun ends. Rows with
+    the same input and different answers count with the commonest answer. One label only gives a constant program. Raises ProgramError, before anything is
     tried, for no usable example and for a label outside the task's; or when no strategy gave a program that runs.
     """
     began = time.monotonic()
@@ -82,7 +83,13 @@ async def synthesise(
         why = f"Every example says {rows[0].expected!r}: a constant program. Add examples of another label."
         return constant(rows[0].expected).program(task, msgspec.structs.replace(base, why=why, seconds=_since(began)))
     splits = await asyncio.to_thread(split_rows, task, rows, seed)
-    trials = [Trial(strategy) for strategy in (*offline_strategies(), *extra)]
+    known = (*offline_strategies(), *extra)
+    trials = [Trial(strategy) for strategy in known if only in ("", strategy.name)]
+    if not trials:
+        names = ", ".join(strategy.name for strategy in known)
+        raise ProgramError(
+            f"There is no strategy {only!r}.", next_step=f"Take one of {names}, or leave the choice open."
+        )
     for number, trial in enumerate(trials):
         tell(0.05 + 0.8 * number / len(trials), f"trying {trial.strategy.name}")
         await _try(trial, task, rows, splits, seed, deadline, run)
@@ -91,8 +98,7 @@ async def synthesise(
         reasons = "; ".join(f"{trial.strategy.name}: {trial.reason}" for trial in trials)
         raise ProgramError(f"No strategy gave a program ({reasons}).", next_step="Add examples, or allow more time.")
     tell(0.9, f"refitting {chosen.strategy.name} on all examples")
-    recipe = chosen.recipe if len(splits) == 1 else None
-    final = await asyncio.to_thread(chosen.strategy.propose, task, rows, seed, deadline + seconds, recipe)
+    final = await asyncio.to_thread(chosen.strategy.propose, task, rows, seed, deadline + seconds, chosen.recipe)
     attempts = tuple(
         Attempt(strategy=t.strategy.name, score=t.score, reason=t.reason, seconds=round(t.seconds, 3)) for t in trials
     )
@@ -173,16 +179,20 @@ async def _try(
     deadline: float,
     run: Runner,
 ) -> None:
-    """Score one strategy on every split; fill in its score or why it fell out."""
+    """Score one strategy on every split; fill in its score or why it fell out.
+
+    The recipe is chosen by the first split's training rows and kept for the others, so that choosing costs once.
+    """
     began = time.monotonic()
     trial.reason = trial.strategy.suits(task, rows)
     spent, answered = 0.0, 0
     for train, held in () if trial.reason else splits:
         if time.monotonic() > deadline:
-            trial.reason = "the time ran out"
+            trial.reason = "" if trial.given else "the time ran out"
             break
         try:
-            proposal = await asyncio.to_thread(trial.strategy.propose, task, [rows[i] for i in train], seed, deadline)
+            learned = [rows[i] for i in train]
+            proposal = await asyncio.to_thread(trial.strategy.propose, task, learned, seed, deadline, trial.recipe)
             _count(trial, proposal)
             inputs = encode_inputs([rows[i].input for i in held])
             program = proposal.program(task)
@@ -249,7 +259,7 @@ def explain(chosen: Trial, trials: Sequence[Trial], splits: Sequence[tuple[list[
     return (
         f"{chosen.strategy.name} was right on {chosen.score.accuracy:.3f} of {chosen.score.n} held-out examples"
         f" in {way}, surely at least {chosen.score.low:.3f}; tried beside it: {others or 'nothing'}."
-        " The score is of the same recipe before it was refitted on all examples."
+        " The recipe was chosen inside the first part's training examples; the score is from before the refit on all."
     )
 
 

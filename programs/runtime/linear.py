@@ -59,36 +59,42 @@ def field_bytes(dtype: str) -> int:
 
 
 class Table:
-    """The packed rows of one family of features, unpacked when first asked for."""
+    """The packed rows of one family of features: of few labels all at once, of many when first asked for."""
 
     def __init__(self, names: Sequence[Any], view: tuple[str, tuple[int, ...], memoryview], factor: int) -> None:
         dtype, (rows, width), self._raw = view
-        if dtype not in ("U8", "U16"):
-            raise ValueError("a table of weights is not of integers")
         if rows != len(names):
             raise ValueError("a table of weights has not as many rows as names")
-        self.place = dict(zip(names, range(1, rows + 1), strict=True)).get
+        if dtype not in ("U8", "U16"):
+            raise ValueError("a table of weights is not of integers")
         self.empty = not rows
-        self.rows = Memo(self._unpack)
-        self._stride = width * (2 if dtype == "U16" else 1)
-        self._wide = dtype == "U16"
         self._size = field_bytes(dtype)
         self._space = self._size * width
+        self._stride = width * (2 if dtype == "U16" else 1)
         self._factor = factor
+        self._eager = dtype == "U16"
+        if self._eager:
+            self._value = dict(zip(names, self._unpack(0, rows), strict=True)).get
+        else:
+            self._value = dict(zip(names, range(1, rows + 1), strict=True)).get
+            self._rows = Memo(lambda place: self._unpack(place - 1, place)[0])
 
     def total(self, names: Iterable[Any]) -> int:
         """The sum of the packed weights of features; unknown ones add nothing."""
-        return sum(map(self.rows.__getitem__, filter(None, map(self.place, names))))
+        found = filter(None, map(self._value, names))
+        return sum(found) if self._eager else sum(map(self._rows.__getitem__, found))
 
-    def _unpack(self, place: int) -> int:
-        raw = self._raw[(place - 1) * self._stride : place * self._stride]
-        room = bytearray(self._space)
-        if self._wide:
+    def _unpack(self, first: int, last: int) -> list[int]:
+        """The rows from one to before another as integers."""
+        raw = self._raw[first * self._stride : last * self._stride]
+        room = bytearray(self._space * (last - first))
+        if self._eager:
             room[0 :: self._size] = raw[0::2]
             room[1 :: self._size] = raw[1::2]
         else:
             room[0 :: self._size] = raw
-        return int.from_bytes(room, "little") * self._factor
+        space, factor = self._space, self._factor
+        return [int.from_bytes(room[i : i + space], "little") * factor for i in range(0, len(room), space)]
 
 
 class Linear:
@@ -120,10 +126,13 @@ class Linear:
 
     def _vector(self, token: str) -> int:
         """All that a token adds: as a known word in one row, as an unknown one by its n-grams; and its extras."""
-        word = canonical(token)
+        plain = token.isalpha() and token.islower()
+        word = token if plain else canonical(token)
         total = self._words.total((word,))
         if not total and not self._grams.empty:
             total = self._grams.total(grams(word))
+        if plain:
+            return total
         size = 8 * self._size
         for place, many in enumerate(makeup(token), self._count + 1):
             total += many << (size * place)

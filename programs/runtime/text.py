@@ -44,7 +44,10 @@ def canonical(token: str) -> str:
 
 
 def grams(word: str, shortest: int = 2, longest: int = 5) -> list[str]:
-    """The distinct character n-grams of a canonical word between its borders, in a fixed order."""
+    """The character n-grams of a canonical word between its borders, each once; the whole of it is none.
+
+    Each once, or a line of thirty dashes drowns its text.
+    """
     framed = f"\x02{word[:WORD_LIMIT]}\x03"
     size = len(framed)
     found: list[str] = []

@@ -27,6 +27,9 @@ STAIRS = tuple((measure, step) for measure, steps in enumerate(STEPS) for step i
 """The columns of the shape of a text: (measure, step), on for every step up to the one it stands on."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Row = tuple[Ints, Ints, tuple[int, ...]]
+REMEMBERED = 20_000
+"""Texts whose features are kept, some 2 kB each."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +50,33 @@ class Corpus:
     number: dict[tuple[str, str], int] = field(default_factory=dict)
     families: list[int] = field(default_factory=list)
     _tokens: dict[str, tuple[str, Ints, tuple[int, int, int]]] = field(default_factory=dict)
+    _texts: dict[str, Row] = field(default_factory=dict)
+    _ranks: Ints | None = None
 
     def read(self, texts: Iterable[str]) -> Counts:
         """Counts of every feature seen so far, and the shape of each text."""
-        indices: list[Ints] = []
-        counts: list[Ints] = []
-        ends = [0]
-        shapes: list[list[float]] = []
-        for text in texts:
-            numbers, stands = self._features(clean(text))
-            found, times = np.unique(numbers, return_counts=True)
-            indices.append(found)
-            counts.append(times)
-            ends.append(ends[-1] + len(found))
-            shapes.append([float(step < stands[measure]) for measure, step in STAIRS])
+        found = [self._row(text) for text in texts]
+        ends = np.cumsum([0, *(len(numbers) for numbers, _, _ in found)])
         matrix = csr_matrix(
-            (_joined(counts).astype(np.float64), _joined(indices), np.asarray(ends)),
-            shape=(len(ends) - 1, len(self.number)),
+            (
+                _joined([times for _, times, _ in found]).astype(np.float64),
+                _joined([numbers for numbers, _, _ in found]),
+                ends,
+            ),
+            shape=(len(found), len(self.number)),
         )
-        return Counts(matrix, csr_matrix(np.asarray(shapes).reshape(len(shapes), len(STAIRS))))
+        shapes = np.asarray([[float(step < stands[measure]) for measure, step in STAIRS] for _, _, stands in found])
+        return Counts(matrix, csr_matrix(shapes.reshape(len(found), len(STAIRS))))
+
+    def _row(self, text: str) -> Row:
+        """The features of a text, remembered, as a router reads the same texts several times."""
+        known = self._texts.get(text)
+        if known is None:
+            numbers, stands = self._features(clean(text))
+            known = (*np.unique(numbers, return_counts=True), stands)
+            if len(self._texts) < REMEMBERED:
+                self._texts[text] = known
+        return known
 
     def _features(self, text: str) -> tuple[Ints, tuple[int, ...]]:
         plain, rows = [BORDER], [np.zeros(0, dtype=np.int64)]
@@ -81,14 +92,23 @@ class Corpus:
                 rows.append(known[1])
                 digits, capitals, marks = digits + known[2][0], capitals + known[2][1], marks + known[2][2]
         plain.append(BORDER)
-        pairs = pairwise(plain)
-        rows.append(np.asarray([self._id("pairs", f"{left} {right}") for left, right in pairs], dtype=np.int64))
+        pairs = [self._id("pairs", f"{left} {right}") for left, right in pairwise(plain)]
+        rows.append(np.asarray(pairs, dtype=np.int64))
         return np.concatenate(rows), shape(len(text), len(plain) - 2, digits, capitals, marks)
 
     def _token(self, token: str) -> tuple[str, Ints, tuple[int, int, int]]:
         word = canonical(token)
         names = [("words", word), *(("grams", gram) for gram in grams(word)), *(("extras", e) for e in extras(token))]
         return word, np.asarray([self._id(*name) for name in names], dtype=np.int64), makeup(token)
+
+    def ranks(self, width: int) -> Ints:
+        """The place of each of the first `width` features in the order of their names."""
+        if self._ranks is None or len(self._ranks) < len(self.number):
+            names = list(self.number)
+            order = sorted(range(len(names)), key=names.__getitem__)
+            self._ranks = np.empty(len(names), dtype=np.int64)
+            self._ranks[order] = np.arange(len(names))
+        return self._ranks[:width]
 
     def _id(self, family: str, name: str) -> int:
         key = (family, name)
@@ -119,6 +139,8 @@ class Weighting:
         block = np.asarray([recipe["weights"].get(family, 0.0) for family in FAMILIES])
         strength = block[np.asarray(corpus.families[:width], dtype=np.int64)]
         columns = np.flatnonzero((frequency >= recipe["min_df"]) & (strength > 0))
+        # By name, so that what the corpus read before makes no difference, not even of rounding.
+        columns = columns[np.argsort(corpus.ranks(width)[columns])]
         idf = np.log((1 + rows) / (1 + frequency[columns])) + 1.0
         return cls(columns, idf * strength[columns], float(recipe["shape"]))
 
