@@ -6,15 +6,13 @@ own JSON, which the parent has parsed (and so checked) once as it came out of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from executors.fleet import Lane
 from executors.jail.jail import Answer
 from loopai.clock import iso
 from loopai.records import Sample
-from streams.broker import Headers, Outgoing
+from streams.broker import Outgoing
 from streams.cloudevents import event_headers
 
 encode = msgspec.json.Encoder().encode
@@ -72,16 +70,3 @@ class ResultWriter:
 def is_bad_input(answer: Answer) -> bool:
     """Whether the record itself is to blame, and not the program: it is set aside rather than answered."""
     return answer.outcome == "rejected" and (answer.reason or "").startswith(("JSON", "schema"))
-
-
-def traceparent(headers: Headers) -> bytes | None:
-    """The W3C trace context that a record carries."""
-    for name, value in headers:
-        if name == "traceparent":
-            return value
-    return None
-
-
-def total_bytes(values: Sequence[bytes]) -> int:
-    """The size of a job's inputs."""
-    return sum(map(len, values))

@@ -23,12 +23,14 @@ from loopai.clock import Clock
 from loopai.errors import RecordError
 from loopai.records import APP_HEADER, ID_HEADER
 from loopai.settings import Executor as ExecutorSettings
-from streams.broker import Consumer, Message, Outgoing, Producer, TopicPartition
+from streams.broker import Consumer, Headers, Message, Outgoing, Producer, TopicPartition
 from streams.cloudevents import MAX_ID_BYTES
 from streams.dead_letters import DeadLetterRun, dead_letter
 from streams.topics import DEAD_LETTERS, MAX_RECORD_BYTES, RESULTS, SAMPLES
+from streams.tracing import SAMPLED_FLAGS, TRACEPARENT, processing
 
 STAGE = "loopai-executors"
+NO_HEADERS: Headers = ()
 
 
 class Slice:
@@ -44,7 +46,7 @@ class Slice:
 class Job:
     """One lane's records of one round. A segment is a run of records of one slice: (slice, partition, from, to)."""
 
-    __slots__ = ("ids", "lane", "messages", "read_at", "route", "segments", "values")
+    __slots__ = ("ids", "lane", "messages", "read_at", "route", "segments", "traced", "values")
 
     def __init__(self, route: Route, lane: Lane, read_at: float) -> None:
         self.route = route
@@ -54,6 +56,7 @@ class Job:
         self.ids: list[bytes] = []
         self.messages: list[Message] = []
         self.segments: list[tuple[Slice, int, int, int]] = []
+        self.traced: set[int] = set()
 
 
 class HotLoop:
@@ -169,12 +172,14 @@ class HotLoop:
         """Puts each record to the job of its lane, by header and key alone; returns those that have none."""
         refused = []
         for message in messages:
-            app, record_id = self._default, b""
+            app, record_id, traced = self._default, b"", False
             for name, content in message.headers:
                 if name == APP_HEADER:
                     app = content
                 elif name == ID_HEADER:
                     record_id = content
+                elif name == TRACEPARENT:
+                    traced = content[-1:] in SAMPLED_FLAGS
             if not record_id or len(record_id) > MAX_ID_BYTES:
                 record_id = b"%b-%d-%d" % (message.topic.encode(), message.partition, message.offset)
             route, value, key = self._routes.get(app), message.value, message.key
@@ -185,6 +190,8 @@ class HotLoop:
             job = jobs.get(lane)
             if job is None:
                 job = jobs[lane] = Job(route, lane, read_at)
+            if traced:
+                job.traced.add(len(job.values))
             job.values.append(value)
             job.ids.append(record_id)
             job.messages.append(message)
@@ -242,10 +249,13 @@ class HotLoop:
                     meter.abstained += 1
                 else:
                     meter.failed += 1
-                results.append(writer.result(job.ids[i], job.messages[i].key, answer, latency))
+                result = writer.result(job.ids[i], job.messages[i].key, answer, latency)
+                onwards = _traced(job.messages[i]) if i in job.traced else NO_HEADERS
+                results.append(result if not onwards else result._replace(headers=[*result.headers, *onwards]))
                 probability = choose(job.ids[i])
                 if probability is not None:
-                    samples.append(writer.sample(job.ids[i], job.values[i], answer, probability, now))
+                    sample = writer.sample(job.ids[i], job.values[i], answer, probability, now)
+                    samples.append(sample if not onwards else sample._replace(headers=[*sample.headers, *onwards]))
             if results:
                 self._run.good()
             meter.sampled += len(samples)
@@ -332,6 +342,12 @@ class HotLoop:
         for lane in [x for x in self._tasks if x not in live and not self._pending[x.app]]:
             self._tasks.pop(lane).cancel()
             del self._queues[lane], self._writers[lane]
+
+
+def _traced(message: Message) -> Headers:
+    """The record's own span, for the few whose sender tossed the coin: everything else goes by batches."""
+    with processing(message) as onwards:
+        return onwards
 
 
 def _why(app: bytes, lane: Lane | None, value: bytes | None) -> RecordError:

@@ -67,8 +67,9 @@ async def synthesise(
     """The program that does best on held-out rows, refitted on all of them.
 
     `only` names the one strategy to try. `seconds` bounds the search softly: a strategy that has begun ends. Rows with
-    the same input and different answers count with the commonest answer. One label only gives a constant program. Raises ProgramError, before anything is
-    tried, for no usable example and for a label outside the task's; or when no strategy gave a program that runs.
+    the same input and different answers count with the commonest answer. One label only gives a constant program.
+    Raises ProgramError, before anything is tried, for no usable example and for a label outside the task's; or when no
+    strategy gave a program that runs.
     """
     began = time.monotonic()
     deadline = began + seconds

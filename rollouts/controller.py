@@ -191,6 +191,7 @@ class Controller:
             id=arguments["run"] if isinstance(arguments.get("run"), str) else command.id,
             app=command.app,
             seed=seed if type(seed) is int else 0,
+            strategy=arguments["strategy"] if isinstance(arguments.get("strategy"), str) else "",
             reason=arguments["reason"] if isinstance(arguments.get("reason"), str) else "",
             rollout=arguments.get("rollout") is True,
             fresh=arguments.get("fresh") is not False,

@@ -33,12 +33,13 @@ PATIENCE: Final = 300
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One program to be written. `fresh` learns from what was checked lately too, `rollout` tries it on live inputs;
-    `command` is the command that asked, if one did."""
+    """One program to be written. `strategy` "" leaves the choice to the router; `fresh` learns from what was checked
+    lately too; `rollout` tries it on live inputs; `command` is the command that asked, if one did."""
 
     id: str
     app: str
     seed: int = 0
+    strategy: str = ""
     trigger: Literal["command", "drift"] = "command"
     reason: str = ""
     rollout: bool = False
@@ -280,7 +281,7 @@ class Improver:
             loop.call_soon_threadsafe(self._progress, job.id, done, step)
 
         self._progress(job.id, 0.0, "starting")
-        return await self._generate(app, examples, seed=job.seed, progress=progress)
+        return await self._generate(app, examples, seed=job.seed, progress=progress, strategy=job.strategy)
 
     async def examples(self, job: Job) -> list[Example]:
         """What the job learns from."""

@@ -58,12 +58,12 @@ class Progress(Protocol):
 
 
 class Generate(Protocol):
-    """Writes a program for `app` from labelled examples. Same examples and seed, same program.
+    """Writes a program for `app` from labelled examples. Same examples and seed, same program. `strategy` "" is any.
 
     Must not block the loop (threads or processes are its own affair). Raises `ProgramError`, `BudgetError` or
     `ConfigurationError` when there is nothing good enough, and `TransientError` when the world was unwell.
     """
 
     async def __call__(
-        self, app: LoopApp, examples: Sequence[Example], *, seed: int, progress: Progress
+        self, app: LoopApp, examples: Sequence[Example], *, seed: int, progress: Progress, strategy: str
     ) -> Program: ...

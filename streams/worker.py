@@ -86,6 +86,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
         self._generation = 0
+        self._ticked: list[Output] = []
         self.ready = asyncio.Event()
         self.handled = 0
         self.retried = 0
@@ -185,13 +186,19 @@ class Worker:
                 await self._commit()
                 if loop.time() >= next_tick:
                     next_tick = loop.time() + self._options.tick_seconds
-                    await self._write(await self._handler.tick())
+                    await self._tick()
             except TransientError:
                 continue
             except Exception as error:
                 self._failure = error
                 self.stop()
                 return
+
+    async def _tick(self) -> None:
+        """Writes what the handler says unasked; what could not be written is kept for the next time."""
+        self._ticked += await self._handler.tick()
+        await self._write(self._ticked)
+        self._ticked.clear()
 
     async def _commit(self) -> None:
         """Commits, for each partition, the offset after the last message before which all are done."""
@@ -219,7 +226,7 @@ class Worker:
         for task in set(self._tasks):
             task.cancel()
         try:
-            await self._write(await self._handler.tick())
+            await self._tick()
             await self._commit()
         except TransientError:
             pass  # what was not committed is read again

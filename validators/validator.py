@@ -26,13 +26,13 @@ from streams.broker import Message, Outgoing
 from streams.cloudevents import event_headers
 from streams.codec import decode, encode
 from streams.topics import DRIFT_ALERTS, VALIDATIONS
+from streams.tracing import processing
 from streams.worker import Output
 from validators.budget import BudgetNews
 from validators.comparators import comparator_for
 from validators.journal import Journal, ValidationStore
 from validators.oracles import BUDGET, ORACLE_SCHEMA, NoAnswer, Oracle
 from validators.tiers import Finding, Tiers
-from validators.tracing import processing
 
 SOURCE = "loopai/validator"
 APP_SECONDS = 2.0

@@ -118,7 +118,13 @@ async def generate(request: Request, settings: Settings, progress: Progress) -> 
         if request.strategy == "llm":
             return await _by_model(request, settings, task, runner)
         return await synthesise(
-            task, request.examples, seed=request.seed, seconds=request.seconds, run=runner, progress=progress
+            task,
+            request.examples,
+            seed=request.seed,
+            seconds=request.seconds,
+            run=runner,
+            progress=progress,
+            only=request.strategy,
         )
 
 

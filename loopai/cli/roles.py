@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from loopai.apps import OracleKind
+from loopai.cli import traces
 from loopai.cli.admin import AdminServer
 from loopai.cli.output import print_json
 from loopai.clock import SystemClock
@@ -41,6 +42,7 @@ async def run(role: str, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
+        stack.callback(traces.configure(role, settings.telemetry, settings.environment))
         broker = KafkaBroker(settings.kafka, client_id=f"loopai-{role}")
         await _patiently(lambda: broker.ensure_topics(ALL), stopping)
         await _ROLES[role](settings, broker, stopping, stack)

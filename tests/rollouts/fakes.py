@@ -142,7 +142,9 @@ class Writer:
         self.calls: list[list[Example]] = []
         self.fail: Exception | None = None
 
-    async def __call__(self, app: LoopApp, examples: Sequence[Example], *, seed: int, progress: Progress) -> Program:
+    async def __call__(
+        self, app: LoopApp, examples: Sequence[Example], *, seed: int, progress: Progress, strategy: str = ""
+    ) -> Program:
         self.calls.append(list(examples))
         progress(0.5, "trying rules")
         if self.fail is not None:

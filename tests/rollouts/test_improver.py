@@ -85,7 +85,9 @@ class Slow:
         self.go = asyncio.Event()
         self.running = self.most = 0
 
-    async def __call__(self, app: LoopApp, examples: Sequence[Example], *, seed: int, progress: Progress) -> Program:
+    async def __call__(
+        self, app: LoopApp, examples: Sequence[Example], *, seed: int, progress: Progress, strategy: str = ""
+    ) -> Program:
         self.running += 1
         self.most = max(self.most, self.running)
         await self.go.wait()

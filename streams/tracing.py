@@ -1,4 +1,4 @@
-"""A message's trace goes on: its `traceparent` in, a `process` span around the work and the headers to send on out.
+"""One trace through Kafka: a `traceparent` in, a span around the work and the headers that carry it on out.
 
 Whoever began the trace tossed the coin; a message without the header gets no span, which costs nothing. A single
 message may be the parent of its processing (OpenTelemetry messaging conventions 1.44), so the call to an oracle hangs
@@ -18,8 +18,26 @@ from streams.broker import Message
 from streams.cloudevents import header
 
 TRACEPARENT = "traceparent"
+SAMPLED_FLAGS = frozenset(bytes([c]) for c in b"13579bdf")
+"""The last digit of a traceparent whose sender tossed a yes: the lowest bit of its flags."""
 
 _propagator = TraceContextTextMapPropagator()
+
+
+@contextmanager
+def sending(topic: str) -> Iterator[list[tuple[str, bytes]]]:
+    """Around the sending of what begins here. Yields the headers to send along; none when the coin fell on no."""
+    with trace.get_tracer("loopai.streams").start_as_current_span(
+        f"send {topic}",
+        kind=SpanKind.PRODUCER,
+        attributes={
+            "messaging.system": "kafka",
+            "messaging.operation.name": "send",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": topic,
+        },
+    ) as span:
+        yield _onwards() if span.get_span_context().trace_flags.sampled else []
 
 
 @contextmanager
@@ -30,7 +48,7 @@ def processing(message: Message) -> Iterator[list[tuple[str, bytes]]]:
         yield []
         return
     context = _propagator.extract({TRACEPARENT: carried.decode("ascii", "replace")})
-    with trace.get_tracer("loopai.validators").start_as_current_span(
+    with trace.get_tracer("loopai.streams").start_as_current_span(
         f"process {message.topic}",
         context=context,
         kind=SpanKind.CONSUMER,
@@ -43,6 +61,10 @@ def processing(message: Message) -> Iterator[list[tuple[str, bytes]]]:
             "messaging.kafka.offset": message.offset,
         },
     ):
-        onwards: dict[str, str] = {}
-        _propagator.inject(onwards)
-        yield [(name, value.encode()) for name, value in onwards.items()]
+        yield _onwards()
+
+
+def _onwards() -> list[tuple[str, bytes]]:
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return [(name, value.encode()) for name, value in carrier.items()]
