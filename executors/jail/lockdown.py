@@ -25,6 +25,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, PR_GET_N
 SECCOMP_MODE_FILTER = 2
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_VERSION_FLAG = 1
+CAP_KILL = 5
 CAPABILITY_VERSION_3 = 0x20080522
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -91,9 +92,17 @@ def supported() -> dict[str, str]:
     return can
 
 
+def _may_kill_others() -> bool:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        held = next((line.split()[1] for line in status if line.startswith("CapEff:")), "0")
+    return bool(int(held, 16) >> CAP_KILL & 1)
+
+
 def _drop_user() -> str:
     if os.geteuid() != 0 or not _LINUX:
         return "off: not root" if _LINUX else "off: not Linux"
+    if not _may_kill_others():
+        return "off: root without CAP_KILL could not end a worker of another user"
     try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
