@@ -35,7 +35,7 @@ BASE: dict[str, Any] = {
 FEW_LABELS = 8
 FEW_ROWS, SOME_ROWS = 300, 1000
 FOLDS = 4
-BIG = 6_000_000
+BIG = 4_000_000
 """Folds times stored numbers times labels stays under this, but for the first fold."""
 GAIN = 0.002
 MORE_RIGHT = 4
