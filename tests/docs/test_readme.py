@@ -159,7 +159,7 @@ def asked(shell: Shell, fence: Fence, demo: Demo) -> None:
     url = f"http://{shell.words['127.0.0.1:8090']}/api/v1/loop-apps/asked"
     until(lambda: sum(get(f"{url}/status")["checks"].values()) >= 200, 90.0, lambda: str(get(f"{url}/status")))
     checks = get(f"{url}/validations")["items"]
-    assert {check["oracle"] for check in checks if check["tier"] == 3} == {"llm:loopai-local"}
+    assert {check["oracle"] for check in checks if check["tier"] == 3} == {"openai/loopai-local"}
     assert {check["verdict"] for check in checks} <= {"match", "mismatch"}
 
 
