@@ -339,10 +339,7 @@ class Cell:
             job.left -= 1
             again = [(done, bad, mode), (bad + 1, size, mode)]
         job.todo.extendleft((start + a, start + b, m) for a, b, m in reversed(again) if a < b)
-        if job.left:
-            self._jobs.appendleft(job)
-        else:
-            self._return(job)
+        self._return(job)
 
     def _recycle(self, worker: Worker) -> None:
         """After many records, load a fresh worker beside the old one; `_next` swaps them between turns."""

@@ -218,7 +218,7 @@ class Jail:
             return True
         self._dispose(worker)
         if kind == protocol.REFUSED:
-            raise ProgramError(f"The program was refused: {payload.decode('utf-8', 'replace')[:1000]}")
+            raise ProgramError(f"The program was refused: {_printable(payload)}")
         return False
 
     async def _reply(self, worker: Worker, seconds: float) -> tuple[int, bytes]:
@@ -234,3 +234,9 @@ class Jail:
             return 0, b""
         async with asyncio.timeout(seconds):
             return await reply
+
+
+def _printable(said: bytes) -> str:
+    """What a program made its worker say, without the means to write on a terminal or to add lines to a log."""
+    text = said.decode("utf-8", "replace")[:1000]
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -106,9 +106,9 @@ class Ticker:
             raise SoftTimeout
 
 
-def answer(outcome: str, reason: str, confidence: float | None = None) -> bytes:
+def answer(outcome: str, reason: str) -> bytes:
     """The JSON of an answer without output."""
-    return _encode([outcome, None, confidence, reason[:MAX_REASON]])
+    return _encode((outcome, None, None, reason[:MAX_REASON]))
 
 
 def describe(error: BaseException) -> str:
@@ -196,6 +196,8 @@ class Runner:
             except BaseException as error:
                 if len(out) == at - start:
                     append(self._failed(error, values[at]))
+                if due:
+                    return
                 at += 1
 
     def _whole(self, values: list[bytes], start: int, stop: int, out: list[bytes]) -> None:
@@ -242,14 +244,14 @@ class Runner:
 
     def _encoded(self, result: Any) -> bytes:
         """The answer of a result that is not None. Raises `Rejected` with the reason when it cannot be one."""
-        answer: tuple[Any, ...] = ("ok", result)
+        fields: tuple[Any, ...] = ("ok", result)
         if type(result) is tuple and len(result) == 2 and type(result[1]) in (float, int):
             result, confidence = result
             if not 0 <= confidence <= 1:
                 raise Rejected(f"output: the confidence {confidence!r:.40} is not within 0..1")
-            answer = ("abstained" if result is None else "ok", result, confidence)
+            fields = ("abstained" if result is None else "ok", result, confidence)
         try:
-            encoded = _encode(answer)
+            encoded = _encode(fields)
         except Exception as error:
             raise Rejected(f"output: not JSON: {describe(error)}") from None
         if len(encoded) > self._limits.max_output_bytes:
@@ -266,7 +268,7 @@ class Runner:
             and (wrong := check(_decode(encoded)[1])) is not None
         ):
             raise Rejected("output: " + wrong)
-        if len(answer) == 2 and type(result) is str and len(self._labels) < _KEPT_LABELS and len(result) < 256:
+        if len(fields) == 2 and type(result) is str and len(self._labels) < _KEPT_LABELS and len(result) < 256:
             self._labels[result] = encoded
         return encoded
 

@@ -219,3 +219,27 @@ async def test_answers_align_with_their_inputs_whatever_the_mix() -> None:
             asyncio.run_coroutine_threadsafe(check(values), loop).result(60)
 
         await asyncio.to_thread(holds)
+
+
+async def test_answers_flow_while_a_chunk_is_slow(opened: Open) -> None:
+    """A kill late in a chunk of slow records repeats little of it."""
+    source = """
+import os
+N = 0
+def run(record):
+    global N
+    N += 1
+    if record == 1: os._exit(1)
+    for _ in range(1_000_000): pass
+    return N
+"""
+    cell = await opened(source, gate=False)
+    answers = await cell.run([b"0"] * 20 + [b"1"] + [b"0"] * 5)
+    assert outcomes(answers) == ["ok"] * 20 + ["killed"] + ["ok"] * 5
+    assert outputs(answers[:16]) == [b"%d" % n for n in range(1, 17)], "the first answers are those of the first worker"
+
+
+async def test_many_timeouts_in_a_row_are_answered_as_they_come(opened: Open) -> None:
+    cell = await opened("def run(record):\n    while record: pass\n    return 1")
+    call = asyncio.create_task(cell.run([b"1"] * 12 + [b"0"]))
+    assert outcomes(await call) == ["timeout"] * 12 + ["ok"]
