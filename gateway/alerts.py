@@ -11,12 +11,14 @@ from gateway.envelope import padded
 from loopai.records import Event
 from programs.store import Store
 
+SEVERITIES: Final = ("critical", "warning", "info")
 TYPES: Final = ("drift.detected", "drift.cleared", "validation.budget_exhausted")
 _SCANNED: Final = 500
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something raised. `severity` is `warning` for drift and `info` for a spent budget, which ends by itself."""
+    """Something raised. `severity` is what the detector says, `warning` when it says nothing, and `info` for a spent
+    budget, which ends by itself."""
 
     id: str
     sequence: str
@@ -48,7 +50,7 @@ def of_events(events: Sequence[tuple[int, Event]], today: str) -> list[Alert]:
             closed = cleared.get((event.app, detector)) or cleared.get((event.app, ""))
             # A detector that fires again renews its alert: only the newest one is open.
             cleared[event.app, detector] = event.at
-            severity = "warning"
+            severity = given if (given := event.data.get("severity")) in SEVERITIES else "warning"
         else:
             closed = None if event.at.startswith(today) else event.at
             severity = "info"

@@ -270,7 +270,7 @@ class AlertAnswer(Answer):
     app: str
     at: str
     summary: str
-    severity: Literal["warning", "info"]
+    severity: Literal["critical", "warning", "info"]
     open: bool
     closed_at: str | None
     data: dict[str, Any]

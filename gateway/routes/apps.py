@@ -200,4 +200,5 @@ async def _tell(parts: Parts, app: LoopApp, type: str, summary: str, actor: str,
     )
     await parts.store.append_events([event])
     parts.tail.wake()
-    await parts.asker.tell(app.id, "app.changed", {"revision": app.revision, **data}, actor)
+    # Not `revision`: in a command that is the deployment's, and a stale one is refused.
+    await parts.asker.tell(app.id, "app.changed", {"app_revision": app.revision, **data}, actor)

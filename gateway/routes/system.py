@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.alerts import alerts
+from gateway.alerts import SEVERITIES, alerts
 from gateway.asked import PartsOf, today
 from gateway.counters import CONTENT_TYPE
 from gateway.problems import problem, responses
@@ -65,12 +65,12 @@ async def version() -> dict[str, str]:
 async def metrics(parts: PartsOf) -> Response:
     try:
         raised = [alert for alert in await alerts(parts.store, today(parts)) if alert.open]
-        for severity in ("warning", "info"):
+        for severity in SEVERITIES:
             count = sum(alert.severity == severity for alert in raised)
             parts.counters.put(ALERTS_OPEN, severity, value=count)
     except TransientError:
         # Metrics are wanted most when something is down; a stale number is worse than none.
-        for severity in ("warning", "info"):
+        for severity in SEVERITIES:
             parts.counters.drop(ALERTS_OPEN, severity)
     return Response(parts.counters.text(), media_type=CONTENT_TYPE)
 

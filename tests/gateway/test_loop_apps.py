@@ -151,9 +151,9 @@ async def test_people_and_the_controller_are_told_of_changes(
     ]
     told = [(command.verb, command.app, command.arguments) for command in gateway.commands()]
     assert told == [
-        ("app.changed", app, {"revision": 1}),
-        ("app.changed", app, {"revision": 2}),
-        ("app.changed", app, {"revision": 2, "deleted": True}),
+        ("app.changed", app, {"app_revision": 1}),
+        ("app.changed", app, {"app_revision": 2}),
+        ("app.changed", app, {"app_revision": 2, "deleted": True}),
     ]
 
 

@@ -81,6 +81,8 @@ def test_an_alert_is_open_until_its_detector_says_otherwise() -> None:
     assert found["a"].closed_at == found["b"].at, "the detector's next alert renewed it"
     assert found["b"].closed_at == iso(4)
     assert found["f"].severity == "info"
+    assert of_events([at(7, drift("g", severity="critical"))], "")[0].severity == "critical"
+    assert of_events([at(8, drift("h", severity="<b>"))], "")[0].severity == "warning"
     assert not {a.id: a for a in of_events(log[::-1], "1970-01-02")}["f"].open, "a new day, a new budget"
 
 
