@@ -10,15 +10,15 @@ import engineio
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import problems
-from gateway.body import Body
 from gateway.deps import Gateway
-from gateway.docs import docs_routes
-from gateway.frame import API, Frame
-from gateway.guard import Guard
-from gateway.page import page_routes
+from gateway.http import problems
+from gateway.http.body import Body
+from gateway.http.docs import docs_routes
+from gateway.http.frame import API, Frame
+from gateway.http.guard import Guard
+from gateway.http.page import page_routes
+from gateway.http.replay import Replay
 from gateway.parts import Parts
-from gateway.replay import Replay
 from gateway.routes import apps, checks, inputs, live, programs, rollouts, system
 from loopai import __version__
 

@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 
 from gateway.counters import Counters
 from gateway.deps import Gateway
-from gateway.envelope import of_agreement, of_validation, of_window, rooms
 from gateway.hub import Hub
-from gateway.windows import Windows
+from gateway.live.envelope import of_agreement, of_validation, of_window, rooms
+from gateway.live.windows import Windows
 from loopai import telemetry
 from loopai.errors import RecordError, TransientError
 from loopai.records import Agreement, Event, MetricsWindow, ValidationResult

@@ -16,10 +16,10 @@ import socketio
 
 from gateway.access import Access, presented_key
 from gateway.counters import Counters
-from gateway.envelope import Envelope, of_event, padded, plain_name, rooms
-from gateway.listeners import Listeners
-from gateway.pace import Audience, Pace
-from gateway.requests import BadRequest, Position, Rates, asked_position, asked_rooms
+from gateway.live.envelope import Envelope, of_event, padded, plain_name, rooms
+from gateway.live.listeners import Listeners
+from gateway.live.pace import Audience, Pace
+from gateway.live.requests import BadRequest, Position, Rates, asked_position, asked_rooms
 from loopai.clock import Clock
 from loopai.errors import TransientError
 from loopai.records import Event

@@ -12,8 +12,8 @@ from gateway.counters import Counters
 from gateway.deps import Gateway
 from gateway.follow import Follower, count_event
 from gateway.hub import Hub
+from gateway.live.windows import Windows
 from gateway.tail import Tail
-from gateway.windows import Windows
 from loopai.errors import TransientError
 from streams.topics import ALL
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.alerts import Alert, alerts
-from gateway.answers import AppState, ChecksAnswer, OverviewAnswer, StatusAnswer
-from gateway.asked import today
-from gateway.envelope import of_event, padded
+from gateway.http.answers import AppState, ChecksAnswer, OverviewAnswer, StatusAnswer
+from gateway.http.asked import today
+from gateway.live.alerts import Alert, alerts
+from gateway.live.envelope import of_event, padded
 from gateway.parts import Parts
 from loopai import __version__
 from loopai.apps import LoopApp

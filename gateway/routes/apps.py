@@ -7,15 +7,15 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from gateway.alerts import alerts
-from gateway.answers import AddedAnswer, AppAnswer, PageAnswer, SeriesAnswer, StatusAnswer
-from gateway.asked import Actor, AppId, PageOf, PartsOf, link_next, today
-from gateway.body import NDJSON
-from gateway.lines import ExampleLine, check_examples, read_lines
-from gateway.making import changed_app, new_app
+from gateway.http.answers import AddedAnswer, AppAnswer, PageAnswer, SeriesAnswer, StatusAnswer
+from gateway.http.asked import Actor, AppId, PageOf, PartsOf, link_next, today
+from gateway.http.body import NDJSON
+from gateway.http.lines import ExampleLine, check_examples, read_lines
+from gateway.http.making import changed_app, new_app
+from gateway.http.problems import Problem, responses
+from gateway.http.schemas import AppChange, ExampleBody, NewApp
+from gateway.live.alerts import alerts
 from gateway.parts import Parts
-from gateway.problems import Problem, responses
-from gateway.schemas import AppChange, ExampleBody, NewApp
 from gateway.status import status_of
 from loopai.apps import LoopApp
 from loopai.clock import iso

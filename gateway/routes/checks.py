@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from gateway.alerts import alerts
-from gateway.answers import AlertAnswer, EnvelopeAnswer, PageAnswer, ValidationAnswer
-from gateway.asked import AppId, PageOf, Paging, PartsOf, link_next, number, today
-from gateway.envelope import of_event
+from gateway.http.answers import AlertAnswer, EnvelopeAnswer, PageAnswer, ValidationAnswer
+from gateway.http.asked import AppId, PageOf, Paging, PartsOf, link_next, number, today
+from gateway.http.problems import responses
+from gateway.live.alerts import alerts
+from gateway.live.envelope import of_event
 from gateway.parts import Parts
-from gateway.problems import responses
 from loopai.records import Verdict
 from programs.store import Page
 

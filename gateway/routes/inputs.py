@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 from fastapi import APIRouter, Request
 
-from gateway.answers import IdsAnswer, ResultAnswer
-from gateway.asked import AppId, PartsOf
-from gateway.body import NDJSON
-from gateway.lines import InputLine, read_lines
-from gateway.problems import responses
+from gateway.http.answers import IdsAnswer, ResultAnswer
+from gateway.http.asked import AppId, PartsOf
+from gateway.http.body import NDJSON
+from gateway.http.lines import InputLine, read_lines
+from gateway.http.problems import responses
 from loopai.clock import iso
 from loopai.errors import UnavailableError
 from loopai.records import ExecutionResult

@@ -9,13 +9,13 @@ import msgspec
 from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
 
-from gateway.answers import OverviewAnswer, TicketAnswer
-from gateway.asked import PartsOf
-from gateway.envelope import Envelope, of_event
-from gateway.listeners import Listener
+from gateway.http.answers import OverviewAnswer, TicketAnswer
+from gateway.http.asked import PartsOf
+from gateway.http.problems import Problem, responses
+from gateway.live.envelope import Envelope, of_event
+from gateway.live.listeners import Listener
+from gateway.live.requests import BadRequest, as_sequence, asked_rooms
 from gateway.parts import Parts
-from gateway.problems import Problem, responses
-from gateway.requests import BadRequest, as_sequence, asked_rooms
 from gateway.status import overview_of
 
 router = APIRouter()

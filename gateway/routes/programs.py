@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
-from gateway.answers import PageAnswer, ProgramAnswer, RunAnswer, WholeProgramAnswer
-from gateway.asked import Actor, AppId, PartsOf, Version
-from gateway.problems import responses
-from gateway.schemas import Generate
+from gateway.http.answers import PageAnswer, ProgramAnswer, RunAnswer, WholeProgramAnswer
+from gateway.http.asked import Actor, AppId, PartsOf, Version
+from gateway.http.problems import responses
+from gateway.http.schemas import Generate
 from loopai.clock import iso
 from loopai.errors import NotFoundError
 from loopai.records import Run

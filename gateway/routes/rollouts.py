@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from gateway.answers import PageAnswer, RolloutAnswer
-from gateway.asked import Actor, AppId, PartsOf
-from gateway.making import check_stages
+from gateway.http.answers import PageAnswer, RolloutAnswer
+from gateway.http.asked import Actor, AppId, PartsOf
+from gateway.http.making import check_stages
+from gateway.http.problems import Problem, responses
+from gateway.http.schemas import Because, RolloutVerb, StartRollout
 from gateway.parts import Parts
-from gateway.problems import Problem, responses
-from gateway.schemas import Because, RolloutVerb, StartRollout
 from loopai.errors import NotFoundError, UnavailableError
 from loopai.records import Event, Rollout
 from programs.store import Page

@@ -10,10 +10,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.alerts import SEVERITIES, alerts
-from gateway.asked import PartsOf, today
 from gateway.counters import CONTENT_TYPE
-from gateway.problems import problem, responses
+from gateway.http.asked import PartsOf, today
+from gateway.http.problems import problem, responses
+from gateway.live.alerts import SEVERITIES, alerts
 from loopai import __version__
 from loopai.errors import TransientError
 from loopai.telemetry import ALERTS_OPEN

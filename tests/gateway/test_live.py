@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import socketio
 
-from gateway.requests import Rates
+from gateway.live.requests import Rates
 from loopai.records import Agreement, MetricsWindow, ValidationResult
 from loopai.telemetry import LIVE_CLIENTS, LIVE_RESYNCS
 from streams.topics import DRIFT_ALERTS, METRICS, ROLLOUTS, VALIDATIONS

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from gateway.page import page_routes
+from gateway.http.page import page_routes
 from loopai.telemetry import METRICS
 from streams.topics import DRIFT_ALERTS
 from tests.gateway.support import Running, drift, until

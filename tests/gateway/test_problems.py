@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.problems import DOCS, KINDS
+from gateway.http.problems import DOCS, KINDS
 from loopai.records import ExecutionResult
 from loopai.settings import Settings
 from programs.store import Store

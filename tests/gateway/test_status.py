@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 import msgspec
 
-from gateway.alerts import of_events
-from gateway.windows import Windows
+from gateway.live.alerts import of_events
+from gateway.live.windows import Windows
 from loopai.clock import ManualClock, iso
 from loopai.deployments import Deployment
 from loopai.records import Agreement, Event, MetricsWindow, Rollout, ValidationResult

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from gateway.listeners import Listeners
+from gateway.live.listeners import Listeners
 from streams.topics import DRIFT_ALERTS
 from tests.gateway.support import Running, drift, until
 

@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from gateway.problems import problem
+from gateway.http.problems import problem
 
-STATIC: Final = Path(__file__).parent / "static"
+STATIC: Final = Path(__file__).parent.parent / "static"
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _VIEWS: Final = (
     "loops",

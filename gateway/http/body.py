@@ -8,8 +8,8 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.frame import API
-from gateway.problems import problem
+from gateway.http.frame import API
+from gateway.http.problems import problem
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 NDJSON: Final = "application/x-ndjson"

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access import presented_key
-from gateway.frame import API
-from gateway.problems import problem
+from gateway.http.frame import API
+from gateway.http.problems import problem
 from loopai.clock import Clock
 from loopai.errors import TransientError
 from programs.store import Store

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access import Access, presented_key
-from gateway.problems import problem
+from gateway.http.problems import problem
 
 _LOCKED: Final = ("/api/", "/metrics")
 

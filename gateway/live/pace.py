@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from gateway.envelope import Envelope
+from gateway.live.envelope import Envelope
 
 TICK: Final = 0.125
 PER_TICK: Final = 250

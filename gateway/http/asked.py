@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple, cast
 from fastapi import Depends, Path, Query, Request, Response
 
 from gateway.access import presented_key
+from gateway.http.problems import Problem
 from gateway.parts import Parts
-from gateway.problems import Problem
 from loopai.clock import iso
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.envelope import padded
+from gateway.live.envelope import padded
 from loopai.records import Event
 from programs.store import Store
 

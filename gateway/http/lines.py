@@ -14,8 +14,8 @@ import jsonschema_rs
 import msgspec
 from fastapi import Request
 
-from gateway.body import NDJSON
-from gateway.problems import Problem
+from gateway.http.body import NDJSON
+from gateway.http.problems import Problem
 from loopai.records import Example
 
 MAX_ITEMS: Final = 1_000

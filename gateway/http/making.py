@@ -7,8 +7,8 @@ from typing import Any, Final
 import jsonschema_rs
 import msgspec
 
-from gateway.problems import Problem
-from gateway.schemas import AppChange, NewApp
+from gateway.http.problems import Problem
+from gateway.http.schemas import AppChange, NewApp
 from loopai.apps import (
     Budget,
     Kind,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.envelope import Envelope
+from gateway.live.envelope import Envelope
 
 _QUEUED: Final = 500
 

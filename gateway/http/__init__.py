@@ -1,0 +1,1 @@
+"""HTTP around the routes: bodies in and out, errors, keys at the door, replayed answers, the page."""
