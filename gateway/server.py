@@ -94,10 +94,16 @@ class Server:
 
     def _listen(self) -> socket.socket:
         host, port = self._settings.host, self._settings.port
+        # `socket.create_server` leaves the protocol at 0, and asyncio then leaves Nagle on: 40 ms an answer.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return socket.create_server((host, port), family=family, backlog=2048)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            listening.listen(2048)
+            return listening
         except OSError as error:
+            listening.close()
             raise ConfigurationError(
                 f"gateway.port: cannot listen on {host}:{port}: {error.strerror or error}.",
                 next_step="Set LOOPAI_GATEWAY__PORT to a free port, or 0 for any.",

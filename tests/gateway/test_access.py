@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -42,6 +43,15 @@ def test_outside_loopback_a_key_is_demanded_before_anything_listens(host: str) -
 def test_a_short_key_is_no_key() -> None:
     with pytest.raises(ConfigurationError, match="16"):
         Access(Gateway(api_keys=(SecretStr("short"),)), ManualClock())
+
+
+async def test_answers_do_not_wait_for_an_acknowledgement(gateway: Running) -> None:
+    async with gateway.client() as client:
+        await client.get("/livez")
+        assert gateway.server._uvicorn is not None
+        (connection,) = gateway.server._uvicorn.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_port_that_is_taken_is_named(gateway: Running, store: Store, broker: MemoryBroker) -> None:
