@@ -282,9 +282,9 @@ class Host:
         task.add_done_callback(self._exchanges.discard)
         return task
 
-    async def spawn(self) -> Worker:
+    async def spawn(self, *, warm: bool) -> Worker:
         """A locked-down worker that will say HELLO. Starts a new zygote when the old one is gone."""
-        exchange = self._uncancelled(self._fork())
+        exchange = self._uncancelled(self._fork(int(warm)))
         try:
             return await asyncio.shield(exchange)
         except asyncio.CancelledError:
@@ -298,13 +298,13 @@ class Host:
             worker.forget()
             self.bury(worker)
 
-    async def _fork(self) -> Worker:
+    async def _fork(self, warm: int) -> Worker:
         async with self._turn:
-            operation, number, descriptors = await self._ask(b"F")
+            operation, number, descriptors = await self._ask(b"F", warm)
             if not operation and not self._closed:
                 await self._stop()
                 await self._launch()
-                operation, number, descriptors = await self._ask(b"F")
+                operation, number, descriptors = await self._ask(b"F", warm)
         if operation != b"f":
             raise UnavailableError(f"No worker: {os.strerror(number)}." if operation == b"e" else "The jail is closed.")
         pidfd = descriptors[2] if len(descriptors) > 2 else None

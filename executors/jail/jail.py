@@ -72,7 +72,7 @@ class Jail:
                 )
         try:
             await self._host.start()
-            self._keep(await self._new())
+            self._keep(await self._new(warm=True))
             await self._fill()
         except BaseException:
             await self.close()
@@ -118,10 +118,10 @@ class Jail:
 
     # Workers without a program.
 
-    async def _new(self) -> Worker:
-        """A worker that is locked down and has said so."""
+    async def _new(self, *, warm: bool = False) -> Worker:
+        """A worker that is locked down and has said so. A warm one goes on to rehearse a load."""
         for _ in range(_TRIES):
-            worker = await self._host.spawn()
+            worker = await self._host.spawn(warm=warm)
             try:
                 kind, payload = await self._reply(worker, _HELLO_SECONDS)
             except BaseException as error:
@@ -170,7 +170,7 @@ class Jail:
 
     async def _fill(self) -> None:
         while len(self._spares) < self._wanted and not self._closed:
-            self._keep(await self._new())
+            self._keep(await self._new(warm=True))
 
     async def _fill_quietly(self) -> None:
         # Whoever needs a worker next will ask for one itself, and hears then why there is none.

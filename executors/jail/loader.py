@@ -101,3 +101,13 @@ def _trimmed() -> dict[str, Any]:
 
     names["__import__"] = only_allowed
     return names
+
+
+def rehearse() -> None:
+    """Load a program that does nothing. A page that is touched for the first time after a fork costs a fault of up to
+    5 us, and a load touches five hundred: a spare has them behind it before it is needed (3.4 ms, then 0.8)."""
+    source = "import re\nP = re.compile('a|b')\ndef run(record):\n    return 'a' if P.search(record['a']) else None"
+    text = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    loaded = load(Load(source, text, {"enum": ["a", "b"]}, True), b"")
+    loaded.run({"a": "a"})
+    del sys.modules[MODULE]

@@ -99,10 +99,6 @@ def _may_kill_others() -> bool:
 
 
 def _drop_user() -> str:
-    if os.geteuid() != 0 or not _LINUX:
-        return "off: not root" if _LINUX else "off: not Linux"
-    if not _may_kill_others():
-        return "off: root without CAP_KILL could not end a worker of another user"
     try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -119,11 +115,8 @@ def _drop_capabilities() -> None:
         raise _failed("capset")
 
 
-def _landlock() -> str:
+def _landlock(abi: int) -> None:
     """No files, no TCP, no abstract sockets, no signals outside: every right handled, none granted."""
-    abi = landlock_abi()
-    if not abi:
-        return "absent"
     files = (1 << 13) - 1
     for since, bit in ((2, 13), (3, 14), (5, 15)):
         if abi >= since:
@@ -137,71 +130,78 @@ def _landlock() -> str:
     os.close(ruleset)
     if denied:
         raise _failed("landlock_restrict_self")
-    return f"abi {abi}"
 
 
-def _rlimits(memory_bytes: int) -> None:
-    # Elsewhere the address space is no measure of memory.
-    bounds = {"AS": memory_bytes, "STACK": 8 << 20} if _LINUX else {}
-    bounds |= dict.fromkeys(("FSIZE", "CORE", "NPROC", "MEMLOCK", "MSGQUEUE", "NOFILE"), 0)
-    for name, bound in bounds.items():
-        which = getattr(resource, f"RLIMIT_{name}", None)
-        if which is not None:
-            resource.setrlimit(which, (bound, bound))
+def _limit(name: str, bound: int) -> None:
+    which = getattr(resource, f"RLIMIT_{name}", None)
+    if which is not None:
+        hard = resource.getrlimit(which)[1]
+        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+        resource.setrlimit(which, (bound, bound))
 
 
 class _Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
 
-def _seccomp(code: bytes) -> None:
-    program = _Filter(len(code) // 8, code)
-    if _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program)):
-        raise _failed("seccomp")
+class Plan:
+    """What a worker will do to itself. Made once, before the forks, with all that can be prepared.
 
-
-def lock(descriptor: int, mode: Mode, memory_bytes: int, parent: int) -> dict[str, str]:
-    """Give up everything but `descriptor`. Returns the layers now in force; raises OSError when one refuses.
-
-    `mode="process"` leaves seccomp out and keeps the rest. Call it in a fresh fork, with one thread, of `parent`.
+    `descriptor` is the one that stays useful; `memory_bytes` bounds the whole address space. `mode="process"` leaves
+    seccomp out and keeps the rest.
     """
-    die_with_parent()
-    layers = {"uid": _drop_user()}
-    if _LINUX:
-        if layers["uid"] != "on":
-            _drop_capabilities()
+
+    def __init__(self, descriptor: int, mode: Mode, memory_bytes: int) -> None:
+        self._parent = os.getpid()
+        self._full = mode == "full"
+        self._stays = "off: not root" if os.geteuid() else "" if _LINUX else "off: not Linux"
+        if not self._stays and not _may_kill_others():
+            self._stays = "off: root without CAP_KILL could not end a worker of another user"
+        self._abi = landlock_abi()
+        # Elsewhere the address space is no measure of memory.
+        self._limits = {"AS": memory_bytes, "STACK": 8 << 20} if _LINUX else {}
+        self._limits |= dict.fromkeys(("FSIZE", "CORE", "NPROC", "MEMLOCK", "MSGQUEUE", "NOFILE"), 0)
+        if self._full:
+            code = syscalls.worker_filter(syscalls.ARCHITECTURES[platform.machine()], descriptor)
+            self._filter = _Filter(len(code) // 8, code)
+
+    def lock(self) -> dict[str, str]:
+        """Give everything up, in a fresh fork with one thread. Returns the layers now in force; raises OSError."""
         die_with_parent()
-        if os.getppid() != parent:
-            os._exit(5)  # it died before its death could be a signal
-        if _prctl(PR_SET_DUMPABLE, 0):
-            raise _failed("PR_SET_DUMPABLE")
-        if _prctl(PR_SET_NO_NEW_PRIVS, 1):
-            raise _failed("PR_SET_NO_NEW_PRIVS")
-        layers["no_new_privs"] = "on"
-        layers["landlock"] = _landlock()
-    else:
-        layers |= {"no_new_privs": "absent", "landlock": "absent"}
-    _rlimits(memory_bytes)
-    layers["rlimits"] = "on"
-    if mode == "full":
-        _seccomp(syscalls.worker_filter(syscalls.ARCHITECTURES[platform.machine()], descriptor))
-        layers["seccomp"] = "on"
-    else:
-        layers["seccomp"] = "off: executor.jail=process"
-    return layers
+        layers = {"uid": self._stays or _drop_user()}
+        if _LINUX:
+            if layers["uid"] != "on":
+                _drop_capabilities()
+            die_with_parent()
+            if os.getppid() != self._parent:
+                os._exit(5)  # it died before its death could be a signal
+            if _prctl(PR_SET_DUMPABLE, 0):
+                raise _failed("PR_SET_DUMPABLE")
+            if _prctl(PR_SET_NO_NEW_PRIVS, 1):
+                raise _failed("PR_SET_NO_NEW_PRIVS")
+        layers["no_new_privs"] = "on" if _LINUX else "absent"
+        if self._abi:
+            _landlock(self._abi)
+        layers["landlock"] = f"abi {self._abi}" if self._abi else "absent"
+        for name, bound in self._limits.items():
+            _limit(name, bound)
+        layers["rlimits"] = "on"
+        if self._full and _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(self._filter)):
+            raise _failed("seccomp")
+        layers["seccomp"] = "on" if self._full else "off: executor.jail=process"
+        return layers
 
-
-def verify(mode: Mode) -> None:
-    """Try what must fail, from inside: raises RuntimeError when a wall is not there. 10 us."""
-    attempts = {"open a file": lambda: os.open("/", os.O_RDONLY), "make a pipe": os.pipe}
-    if mode == "full":
-        attempts["ask for its parent"] = _getppid
-    for what, attempt in attempts.items():
-        try:
-            attempt()
-        except OSError:
-            continue
-        raise RuntimeError(f"the lock-down does not hold: the worker could {what}")
+    def verify(self) -> None:
+        """Try what must fail, from inside: raises RuntimeError when a wall is not there."""
+        attempts = {"open a file": lambda: os.open("/", os.O_RDONLY), "make a pipe": os.pipe}
+        if self._full:
+            attempts["ask for its parent"] = _getppid
+        for what, attempt in attempts.items():
+            try:
+                attempt()
+            except OSError:
+                continue
+            raise RuntimeError(f"the lock-down does not hold: the worker could {what}")
 
 
 def _getppid() -> None:

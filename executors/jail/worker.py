@@ -21,7 +21,7 @@ import msgspec
 
 from executors.jail import protocol
 from executors.jail.limits import Limits
-from executors.jail.loader import Loaded, Unloadable, load
+from executors.jail.loader import Loaded, Unloadable, load, rehearse
 from executors.jail.protocol import HEADER, IDLE, IN_BATCH, INDEX, MAX_REASON, STATUS
 from programs.gate import Refused
 
@@ -309,10 +309,14 @@ def _end_if_out_of_memory(error: BaseException, page: memoryview) -> None:
         os._exit(1)
 
 
-def serve(descriptor: int, page: memoryview, ticker: Ticker, limits: Limits, layers: dict[str, str]) -> NoReturn:
+def serve(
+    descriptor: int, page: memoryview, ticker: Ticker, limits: Limits, layers: dict[str, str], warm: bool
+) -> NoReturn:
     """The life of a worker after its lock-down: say hello, take one program, answer until the parent hangs up."""
     wire = Wire(descriptor)
     wire.send(protocol.HELLO, _encode(layers))
+    if warm:
+        rehearse()
     kind, payload = wire.read()
     if kind != protocol.LOAD:
         os._exit(2)

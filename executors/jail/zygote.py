@@ -3,7 +3,8 @@
 It runs trusted code only and never sees a program. It lives as long as its control socket: when the parent goes, by
 any way, the socket ends, the zygote exits and the kernel kills every worker (parent-death signal).
 
-    b"F", 0    -> b"f", pid and the descriptors of the worker's socket, of its shared page and (Linux) of its pidfd
+    b"F", warm -> b"f", pid and the descriptors of the worker's socket, of its shared page and (Linux) of its pidfd;
+                  with warm = 1 the worker rehearses a load before it waits for one
     b"R", pid  -> b"r", its wait status; the parent has seen its socket end, so it is dead or dying
     b"B", pid  -> no answer: the parent has killed it; it is buried when there is time
 """
@@ -27,7 +28,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from executors.jail import lockdown, worker
+from executors.jail import loader, lockdown, worker
 from executors.jail.limits import Limits
 from executors.jail.protocol import HEADER, IDLE, INDEX, PAGE_BYTES, REFUSED
 from programs.gate import MODULES, RUNTIME
@@ -85,7 +86,10 @@ def main(argument: str) -> NoReturn:
     control = socket.socket(fileno=config.control)
     preload(config.preload)
     sys.path[:] = []
-    base = lockdown.address_space_bytes() or 1 << 30
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write("1000")  # for the workers, who inherit it and are larger: first to go when the machine is full
+    loader.rehearse()
+    plan = lockdown.Plan(DESCRIPTOR, config.mode, lockdown.address_space_bytes() + config.limits.memory_bytes)
     control.sendall(REQUEST.pack(b"h", 0))
     gc.collect()
     gc.freeze()
@@ -97,7 +101,7 @@ def main(argument: str) -> NoReturn:
             os._exit(0)
         operation, number = REQUEST.unpack(request)
         if operation == b"F":
-            _fork(control, config, base + config.limits.memory_bytes)
+            _fork(control, config, plan, warm=bool(number))
         elif operation == b"R":
             control.sendall(REQUEST.pack(b"r", _wait(number, 0)))
         else:
@@ -124,19 +128,18 @@ def _shared_page() -> int:
     return page
 
 
-def _fork(control: socket.socket, config: Config, memory_bytes: int) -> None:
+def _fork(control: socket.socket, config: Config, plan: lockdown.Plan, *, warm: bool) -> None:
     """Fork one worker and hand its descriptors to the parent; errno when the system has none left."""
     try:
         near, far = socket.socketpair()
         page = _shared_page()
-        mine = os.getpid()
         pid = os.fork()
     except OSError as error:
         control.sendall(REQUEST.pack(b"e", error.errno or 0))
         return
     if pid == 0:
         near.detach()
-        _become_worker(far.detach(), page, config, memory_bytes, mine)
+        _become_worker(far.detach(), page, config, plan, warm)
     descriptors = [near.fileno(), page]
     if hasattr(os, "pidfd_open"):
         descriptors.append(os.pidfd_open(pid))
@@ -149,20 +152,18 @@ def _fork(control: socket.socket, config: Config, memory_bytes: int) -> None:
             os.close(descriptor)
 
 
-def _become_worker(connection: int, page: int, config: Config, memory_bytes: int, parent: int) -> NoReturn:
+def _become_worker(connection: int, page: int, config: Config, plan: lockdown.Plan, warm: bool) -> NoReturn:
     try:
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
-            score.write("1000")
         shared = memoryview(mmap.mmap(page, PAGE_BYTES)).cast("Q")
         shared[INDEX] = IDLE
         ticker = worker.Ticker(shared, config.limits)
         os.dup2(connection, DESCRIPTOR)
         os.closerange(0, DESCRIPTOR)
         os.closerange(DESCRIPTOR + 1, os.sysconf("SC_OPEN_MAX"))
-        layers = lockdown.lock(DESCRIPTOR, config.mode, memory_bytes, parent)
-        lockdown.verify(config.mode)
+        layers = plan.lock()
+        plan.verify()
         gc.set_threshold(10_000, 20, 20)
-        worker.serve(DESCRIPTOR, shared, ticker, config.limits, layers)
+        worker.serve(DESCRIPTOR, shared, ticker, config.limits, layers, warm)
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}".encode()
         with contextlib.suppress(BaseException):
