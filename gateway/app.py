@@ -34,6 +34,9 @@ _TAGS: Final = [
 ]
 
 
+_UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
+
+
 class Application:
     """Socket.IO under `/socket.io/`, HTTP everywhere else, the same guard before both."""
 
@@ -86,6 +89,7 @@ def create_app(given: Gateway) -> Application:
             "logs": False,
             "operation_spans": False,
             "auto_configure": False,
+            "exclude": lambda scope: scope["path"] in _UNTRACED,
         },
     )
     http.state.parts = parts
