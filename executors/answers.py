@@ -11,8 +11,8 @@ import msgspec
 from executors.fleet import Lane
 from executors.jail.jail import Answer
 from loopai.clock import iso
-from loopai.records import Sample
-from streams.broker import Outgoing
+from loopai.records import APP_HEADER, Sample
+from streams.broker import Outgoing, Record
 from streams.cloudevents import event_headers
 
 encode = msgspec.json.Encoder().encode
@@ -22,29 +22,36 @@ SAMPLE_TYPE = "io.loopai.execution.sampled.v1"
 SOURCE = "loopai/executor"
 
 
+_PLAIN = bytes(c for c in range(0x20, 0x7F) if c not in b'"\\')
+"""What may stand in a JSON string as it is."""
+
+
 class ResultWriter:
     """Writes the answers of one lane."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         app, variant = lane.app, lane.variant
-        self._head = (
-            f',"app":"{app}","version":{lane.version},"variant":"{variant}","revision":{lane.revision},"outcome":"'
-        ).encode()
-        fixed = event_headers(id="", type=RESULT_TYPE, source=SOURCE, app=app)
-        self._headers = [h for h in fixed if h[0] != "ce_id"]
+        stamp = f',"app":"{app}","version":{lane.version},"variant":"{variant}","revision":{lane.revision},"outcome":"'
+        self._stamp = stamp.encode()
+        self._ok = self._stamp + b'ok","output":'
+        # What CloudEvents demands, and the app; each header costs 0.12 µs a record.
+        fixed = dict(event_headers(id="", type=RESULT_TYPE, source=SOURCE, app=app))
+        self._headers = [(name, fixed[name]) for name in ("ce_specversion", "ce_type", "ce_source", APP_HEADER)]
 
-    def result(self, record_id: bytes, key: bytes | None, answer: Answer, latency: bytes) -> Outgoing:
+    def result(self, record_id: bytes, key: bytes | None, answer: Answer, latency: bytes) -> Record:
         """One result: an `ExecutionResult` as JSON. `latency` is microseconds as text."""
-        parts = [b'{"id":', encode(record_id.decode("utf-8", "replace")), self._head, answer.outcome.encode(), b'"']
+        plain = not record_id.translate(None, _PLAIN)
+        name = b'"%b"' % record_id if plain else encode(record_id.decode("utf-8", "replace"))
         if answer.outcome == "ok":
-            parts += (b',"output":', bytes(answer.output))
+            value = b'{"id":%b%b%b,"latency_us":%b' % (name, self._ok, bytes(answer.output), latency)
+        else:
+            value = b'{"id":%b%b%b","latency_us":%b' % (name, self._stamp, answer.outcome.encode(), latency)
         if answer.confidence is not None:
-            parts += (b',"confidence":', b"%.6g" % answer.confidence)
+            value += b',"confidence":%.6g' % answer.confidence
         if answer.reason is not None:
-            parts += (b',"reason":', encode(answer.reason))
-        parts += (b',"latency_us":', latency, b"}")
-        return Outgoing(key, b"".join(parts), [("ce_id", record_id), *self._headers])
+            value += b',"reason":' + encode(answer.reason)
+        return key, value + b"}", [("ce_id", record_id), *self._headers]
 
     def sample(self, record_id: bytes, value: bytes, answer: Answer, probability: float, now: float) -> Outgoing:
         """One sample, keyed by app so that an app's checks stay in order."""

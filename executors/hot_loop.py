@@ -18,19 +18,19 @@ from time import perf_counter
 
 from executors.answers import ResultWriter, is_bad_input
 from executors.fleet import Lane, Route
+from executors.jail.jail import Answer
 from executors.meter import Meter
 from loopai.clock import Clock
 from loopai.errors import RecordError
 from loopai.records import APP_HEADER, ID_HEADER
 from loopai.settings import Executor as ExecutorSettings
-from streams.broker import Consumer, Headers, Message, Outgoing, Producer, TopicPartition
+from streams.broker import Consumer, Message, Producer, Record, TopicPartition
 from streams.cloudevents import MAX_ID_BYTES
 from streams.dead_letters import DeadLetterRun, dead_letter
 from streams.topics import DEAD_LETTERS, MAX_RECORD_BYTES, RESULTS, SAMPLES
 from streams.tracing import SAMPLED_FLAGS, TRACEPARENT, processing
 
 STAGE = "loopai-executors"
-NO_HEADERS: Headers = ()
 
 
 class Slice:
@@ -46,12 +46,13 @@ class Slice:
 class Job:
     """One lane's records of one round. A segment is a run of records of one slice: (slice, partition, from, to)."""
 
-    __slots__ = ("ids", "lane", "messages", "read_at", "route", "segments", "traced", "values")
+    __slots__ = ("answers", "ids", "lane", "messages", "read_at", "route", "segments", "traced", "values")
 
     def __init__(self, route: Route, lane: Lane, read_at: float) -> None:
         self.route = route
         self.lane = lane
         self.read_at = read_at
+        self.answers: asyncio.Task[list[Answer]] | None = None
         self.values: list[bytes] = []
         self.ids: list[bytes] = []
         self.messages: list[Message] = []
@@ -105,9 +106,12 @@ class HotLoop:
             await self._drain(10.0)
         finally:
             timer.cancel()
-            for task in self._tasks.values():
+            begun = [
+                job.answers for queue in self._queues.values() for job in drained(queue) if job.answers is not None
+            ]
+            for task in (*self._tasks.values(), *begun):
                 task.cancel()
-            await asyncio.gather(timer, *self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(timer, *self._tasks.values(), *begun, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
         await self._commit()
@@ -206,7 +210,12 @@ class HotLoop:
             self._tasks[lane] = asyncio.create_task(self._work(lane, queue))
         self._pending[lane.app] += 1
         self._records += len(job.values)
+        # Begun at once: the worker has its next job while this process publishes the last one.
+        job.answers = asyncio.create_task(self._run_job(job))
         queue.put_nowait(job)
+
+    async def _run_job(self, job: Job) -> list[Answer]:
+        return await job.lane.runner.run(job.values)
 
     # Running and publishing
 
@@ -226,7 +235,8 @@ class HotLoop:
 
     async def _finish(self, job: Job) -> None:
         lane, writer = job.lane, self._writers[job.lane]
-        answers = await lane.runner.run(job.values)
+        assert job.answers is not None
+        answers = await job.answers
         micros = (perf_counter() - job.read_at) * 1e6
         latency, now = b"%.0f" % micros, self._clock.now()
         meter = self._meter.app(lane.app)
@@ -235,8 +245,8 @@ class HotLoop:
         meter.by_version[str(lane.version)] = meter.by_version.get(str(lane.version), 0) + len(answers)
         choose = job.route.sampler.probability
         for piece, partition, begin, end in job.segments:
-            results: list[Outgoing] = []
-            samples: list[Outgoing] = []
+            results: list[Record] = []
+            samples: list[Record] = []
             for i in range(begin, end):
                 answer = answers[i]
                 if answer.outcome == "ok":
@@ -249,13 +259,14 @@ class HotLoop:
                     meter.abstained += 1
                 else:
                     meter.failed += 1
-                result = writer.result(job.ids[i], job.messages[i].key, answer, latency)
-                onwards = _traced(job.messages[i]) if i in job.traced else NO_HEADERS
-                results.append(result if not onwards else result._replace(headers=[*result.headers, *onwards]))
+                results.append(writer.result(job.ids[i], job.messages[i].key, answer, latency))
                 probability = choose(job.ids[i])
                 if probability is not None:
-                    sample = writer.sample(job.ids[i], job.values[i], answer, probability, now)
-                    samples.append(sample if not onwards else sample._replace(headers=[*sample.headers, *onwards]))
+                    samples.append(writer.sample(job.ids[i], job.values[i], answer, probability, now))
+                if i in job.traced:
+                    _carry_on(
+                        job.messages[i], [results[-1], *samples[-1:]] if probability is not None else results[-1:]
+                    )
             if results:
                 self._run.good()
             meter.sampled += len(samples)
@@ -263,7 +274,7 @@ class HotLoop:
             await self._publish(piece, SAMPLES.name, partition, samples)
             piece.left -= 1
 
-    async def _publish(self, piece: Slice, topic: str, partition: int, records: list[Outgoing]) -> None:
+    async def _publish(self, piece: Slice, topic: str, partition: int, records: list[Record]) -> None:
         if records:
             out = partition % self._out_partitions[topic]
             self._follow(piece, await self._producer.send_batch(topic, out, records))
@@ -344,10 +355,17 @@ class HotLoop:
             del self._queues[lane], self._writers[lane]
 
 
-def _traced(message: Message) -> Headers:
-    """The record's own span, for the few whose sender tossed the coin: everything else goes by batches."""
+def drained(queue: asyncio.Queue[Job]) -> list[Job]:
+    """What still waits in a queue, taken out of it."""
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+def _carry_on(message: Message, records: Sequence[Record]) -> None:
+    """The record's own span, for the few whose sender tossed a yes: everything else goes by batches."""
     with processing(message) as onwards:
-        return onwards
+        for _, _, headers in records:
+            assert isinstance(headers, list)
+            headers += onwards
 
 
 def _why(app: bytes, lane: Lane | None, value: bytes | None) -> RecordError:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from loopai.apps import Sampling
-from loopai.hashing import fraction
+from loopai.hashing import fraction, seed_of
 
 Variant = Literal["stable", "candidate"]
 Mode = Literal["none", "shadow", "canary"]
@@ -42,7 +42,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         """Who answers `key`: the candidate for the first `share` percent of the salted hash, else the stable one."""
         if self.mode != "canary" or self.candidate is None:
             return "stable"
-        return "candidate" if fraction(self.salt.encode(), key) * 100 < self.share else "stable"
+        return "candidate" if fraction(seed_of(self.salt), key) * 100 < self.share else "stable"
 
     def version_of(self, variant: Variant) -> int | None:
         """The version number behind a variant, or None when there is none."""

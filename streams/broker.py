@@ -48,6 +48,10 @@ class Outgoing(NamedTuple):
     headers: Headers = ()
 
 
+Record = tuple[bytes | None, bytes | None, Headers]
+"""The same as a bare tuple, for the hot path: key, value, headers."""
+
+
 class Consumer(Protocol):
     """Reads the partitions of its topics: shared within a group, or every partition when there is no group.
 
@@ -87,7 +91,7 @@ class Producer(Protocol):
         ...
 
     async def send(self, topic: str, record: Outgoing, partition: int | None = None) -> Awaitable[int]: ...
-    async def send_batch(self, topic: str, partition: int, records: Sequence[Outgoing]) -> Awaitable[int]:
+    async def send_batch(self, topic: str, partition: int, records: Sequence[Record]) -> Awaitable[int]:
         """One record batch, in order, to one partition. Splits by itself when a batch is full."""
         ...
 

@@ -23,8 +23,11 @@ from aiokafka.errors import (
 
 from loopai.errors import RecordError, TransientError, UnavailableError
 from loopai.settings import Kafka
-from streams.broker import Message, Outgoing, Start, TopicPartition
+from streams.broker import Message, Outgoing, Record, Start, TopicPartition
+from streams.lean import install
 from streams.topics import MAX_PROGRAM_BYTES, Topic
+
+install()
 
 Revoked = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 
@@ -247,7 +250,7 @@ class KafkaProducer:
             )
         return _offset(future)
 
-    async def send_batch(self, topic: str, partition: int, records: Sequence[Outgoing]) -> Awaitable[int]:
+    async def send_batch(self, topic: str, partition: int, records: Sequence[Record]) -> Awaitable[int]:
         writer, futures = self._writer, []
         batch = writer.create_batch()
         for key, value, given in records:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.broker import Headers, Outgoing, Start, TopicPartition
+from streams.broker import Headers, Outgoing, Record, Start, TopicPartition
 from streams.topics import Topic
 
 
@@ -210,10 +210,10 @@ class MemoryProducer:
     async def send(self, topic: str, record: Outgoing, partition: int | None = None) -> Awaitable[int]:
         return _done(self._broker._append(topic, partition, record))
 
-    async def send_batch(self, topic: str, partition: int, records: Sequence[Outgoing]) -> Awaitable[int]:
+    async def send_batch(self, topic: str, partition: int, records: Sequence[Record]) -> Awaitable[int]:
         last = -1
         for record in records:
-            last = self._broker._append(topic, partition, record)
+            last = self._broker._append(topic, partition, Outgoing(*record))
         return _done(last)
 
     async def partitions(self, topic: str) -> int:
