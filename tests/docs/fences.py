@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->")
+_EXPORT = re.compile(r"^export (\w+)=(\S+)$", re.MULTILINE)
 _FENCE = re.compile(r"```(\w*)\s*$")
 
 
@@ -113,6 +114,8 @@ class Shell:
         assert done.returncode == 0, (
             f"{fence.page}:{fence.line} ended with {done.returncode}\n{done.stdout}{done.stderr}"
         )
+        # A reader's shell keeps what was exported.
+        self.environment |= dict(_EXPORT.findall(self.text(fence)))
         return done.stdout + done.stderr
 
     def begin(self, fence: Fence, ready: Callable[[str], object], seconds: float = 90.0) -> Running:

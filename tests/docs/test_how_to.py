@@ -41,7 +41,7 @@ def follow(page: str, shell: Shell, steps: list[Callable[[Shell, Fence], None]])
 
 
 def serving(shell: Shell, fence: Fence) -> None:
-    shell.begin(fence, lambda said: '"role":"all"' in said)
+    shell.begin(fence, lambda said: '"ready":true' in said)
 
 
 @pytest.mark.timeout(300)
@@ -75,10 +75,16 @@ def test_a_language_model_judges_within_its_budget(shell: Shell) -> None:
         assert state["oracle"]["kind"] == "llm"
         assert state["spending"]["calls"] > 50
 
+    def write(shell: Shell, fence: Fence) -> None:
+        assert "Program v2 of judged" in shell.run(fence)
+        url = f"http://{shell.words['127.0.0.1:8090']}/api/v1/loop-apps/judged/programs/2"
+        written = get(url)
+        assert (written["strategy"], written["manifest"]["model"]) == ("llm", "loopai-local")
+
     def budget(shell: Shell, fence: Fence) -> None:
         assert json.loads(shell.run(fence))["budget"] == {"usd_per_day": 1.0, "calls_per_day": 500}
 
-    follow("use-an-llm.md", shell, [stand_in, serving, judge, look, budget])
+    follow("use-an-llm.md", shell, [stand_in, serving, judge, look, write, budget])
 
 
 @pytest.mark.timeout(300)

@@ -61,7 +61,7 @@ def dry(fence: Fence) -> str:
 
 def make_demo(shell: Shell, fence: Fence, demo: Demo) -> None:
     assert re.search(r"^\.venv/bin/loopai demo\s*$", dry(fence), re.MULTILINE)
-    assert demo.get("/loop-apps")["items"][0]["id"] == "sms-spam"
+    assert "sms-spam" in {app["id"] for app in demo.get("/loop-apps")["items"]}
 
 
 def make_test(shell: Shell, fence: Fence, demo: Demo) -> None:
@@ -126,7 +126,7 @@ def second_program(shell: Shell, fence: Fence, demo: Demo) -> None:
     said = shell.run(fence)
     assert '{"added":150,"total":450}' in said
     assert "Program v2 of my-spam" in said
-    assert [row["version"] for row in demo.get("/loop-apps/my-spam/programs")["items"]] == [2, 1]
+    assert {row["version"] for row in demo.get("/loop-apps/my-spam/programs")["items"]} == {1, 2}
 
 
 def trial(shell: Shell, fence: Fence, demo: Demo) -> None:
@@ -149,8 +149,8 @@ def stand_in(shell: Shell, fence: Fence, demo: Demo) -> None:
 
 
 def serve_all(shell: Shell, fence: Fence, demo: Demo) -> None:
-    running = shell.begin(fence, lambda said: '"role":"all"' in said)
-    told = next(json.loads(line) for line in running.said().splitlines() if '"role":"all"' in line)
+    running = shell.begin(fence, lambda said: '"ready":true' in said)
+    told = next(json.loads(line) for line in running.said().splitlines() if '"ready":true' in line)
     assert told["kafka"] == shell.words["kafka.example:9092"]
 
 
