@@ -127,20 +127,12 @@ async def attack(jail: Jail, canaries: Canaries, name: str, *, gated: bool) -> t
     return answers[1].outcome, seconds
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[str, float]:
-    return {}
-
-
 @pytest.mark.parametrize("name", sorted(ATTACKS))
-async def test_an_attack_has_no_effect_and_costs_one_record(
-    jail: Jail, canaries: Canaries, measured: dict[str, float], name: str
-) -> None:
+async def test_an_attack_has_no_effect_and_costs_one_record(jail: Jail, canaries: Canaries, name: str) -> None:
     neighbour = await jail.open(program("def run(r):\n    return 'neighbour'"))
     limit = (LIMITS.soft_ms + LIMITS.hard_ms) / 1000
     for gated in (True, False):
         _, seconds = await attack(jail, canaries, name, gated=gated)
-        measured[f"{name} ({'gate' if gated else 'no gate'})"] = seconds
         canaries.check()
         assert seconds < limit + 0.2 + GENEROUS_SECONDS
     assert outputs(await neighbour.run([b"1"])) == [b'"neighbour"']
