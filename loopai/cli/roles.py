@@ -215,7 +215,7 @@ async def _gateway(settings: Settings, broker: Broker, stopping: asyncio.Event, 
     await server.start()
     stack.push_async_callback(server.stop)
     print_json({"ready": True, "role": "gateway", "port": server.port, "url": server.url})
-    await stopping.wait()
+    await _until(stopping, asyncio.create_task(server.wait()))
 
 
 _ROLES = {"executor": _executor, "validator": _validator, "controller": _controller, "gateway": _gateway}
