@@ -109,8 +109,11 @@ class Linear:
         self.fields: list[str] = about["fields"]
         self._step: float = about["step"] / GAIN
         self._norm_step: float = about["norm_step"]
+        self._unit = self._step / sqrt(self._norm_step)
         self._slope, self._offset, self._height = about["calibration"]
         self._count = len(self.labels)
+        # The label that means none of the others, and how sure the others must be.
+        self._other, self._doubt = about["other"]
         factors = about["factors"]
         self._words = Table(lines(tensors["words.names"][2]), tensors["words"], factors["words"])
         self._grams = Table(lines(tensors["grams.names"][2]), tensors["grams"], factors["grams"])
@@ -176,8 +179,11 @@ class Linear:
         # A text of unknown tokens has no direction: only its shape speaks.
         root = sqrt(squared) or 1.0
         raised = total * GAIN + self._stairs[stands] * int(root * self._bias_scale)
+        unit = self._unit / root
+        if count == 2:
+            return [raised & mask, raised >> size & mask], unit
         fields = memoryview(raised.to_bytes(self._size * (count + STATISTICS) + 4, "little"))
-        return fields[: self._size * count].cast(self._code).tolist(), self._step / (root * sqrt(self._norm_step))
+        return fields[: self._size * count].cast(self._code).tolist(), unit
 
     def scores(self, text: str) -> list[float]:
         """The score of each label, up to one common shift. For tests and explanations."""
@@ -196,7 +202,10 @@ class Linear:
         logit = self._offset + self._slope * unit * (best - max(sums))
         if self._height:
             logit += self._height * unit * (best - (best + sum(sums)) / len(sums))
-        return self.labels[place], round(1.0 / (1.0 + exp(-max(-30.0, min(30.0, logit)))), 4)
+        sure = round(1.0 / (1.0 + exp(-max(-30.0, min(30.0, logit)))), 4)
+        if sure < self._doubt and place != self._other:
+            return self.labels[self._other], round(1.0 - sure, 4)
+        return self.labels[place], sure
 
     def run(self, record: Any) -> Answer | None:
         """The contract of a program for one record."""

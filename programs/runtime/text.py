@@ -43,7 +43,7 @@ def canonical(token: str) -> str:
     return lowered if lowered.isalpha() else _DIGIT.sub("0", lowered)
 
 
-def grams(word: str, shortest: int = 2, longest: int = 5) -> list[str]:
+def grams(word: str, shortest: int = 2, longest: int = 4) -> list[str]:
     """The character n-grams of a canonical word between its borders, each once; the whole of it is none.
 
     Each once, or a line of thirty dashes drowns its text.

@@ -8,6 +8,7 @@ scores, so it is an estimate of the chance that the answer is right.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,12 @@ BASE: dict[str, Any] = {
     "shape": 0.1,
     "min_df": 2,
     "calibration": [2.0, 0.0, 0.0],
+    "other": [-1, 0.0],
 }
+OTHERS = frozenset("oos out_of_scope outofscope other others none none_of_these unknown unk nota fallback".split())  # noqa: SIM905
+"""Labels, without case and with hyphens and spaces as `_`, that mean: none of the other labels."""
+LOST = 0.025
+"""The share of rows of other labels that may be answered with such a label, so that it is found more often."""
 FEW_LABELS = 8
 FEW_ROWS, SOME_ROWS = 300, 1000
 FOLDS = 4
@@ -69,7 +75,7 @@ class LinearStrategy:
             raise ProgramError("A linear model needs two labels.")
         corpus = self._corpus
         counts = corpus.read(texts)
-        recipe = recipe or choose(corpus, counts, answers, seed, deadline)
+        recipe = recipe or choose(corpus, counts, answers, seed, deadline, other_of(labels))
         weighting = Weighting.fit(counts, corpus, recipe)
         weights, bias = fit(weighting.apply(counts), answers, recipe, seed)
         data = pack(corpus, weighting, weights, bias, labels, list(task.text_fields), recipe)
@@ -90,12 +96,20 @@ def recipes(labels: int, rows: int) -> list[dict[str, Any]]:
     if rows < FEW_ROWS:
         # Ratios from so few rows mislead: on a hundred they cost a point.
         return alone
-    ratios = [{**BASE, "strength": 1.0, "ratio": 0.3}, {**BASE, "strength": 3.0, "ratio": 1.0}]
-    return [*alone, *ratios] if rows < SOME_ROWS else [*ratios, *alone]
+    ratios = [{**BASE, "strength": 1.0, "ratio": 0.3}, {**BASE, "strength": 1.0, "ratio": 1.0}]
+    return [*alone, *ratios] if rows < SOME_ROWS else [*ratios, {**BASE, "strength": 3.0, "ratio": 1.0}, *alone]
 
 
-def choose(corpus: Corpus, counts: Counts, answers: Ints, seed: int, deadline: float) -> dict[str, Any]:
-    """The recipe that does best on rows it was not fitted on, with its calibration."""
+def other_of(labels: Sequence[Any]) -> int:
+    """The number of the label that means none of the others; -1 when there is none, or but one other."""
+    found = [k for k, label in enumerate(labels) if re.sub(r"[\W_]+", "_", str(label).lower()).strip("_") in OTHERS]
+    return found[0] if len(found) == 1 and len(labels) > 3 else -1
+
+
+def choose(
+    corpus: Corpus, counts: Counts, answers: Ints, seed: int, deadline: float, other: int = -1
+) -> dict[str, Any]:
+    """The recipe that does best on rows it was not fitted on, with its calibration and its threshold of doubt."""
     labels = int(answers.max()) + 1
     tried = recipes(labels, len(answers))
     least = int(np.bincount(answers).min())
@@ -114,7 +128,37 @@ def choose(corpus: Corpus, counts: Counts, answers: Ints, seed: int, deadline: f
             best, scores, chosen = value, found, recipe
         if not later and labels <= FEW_LABELS and recipe["min_df"] > 1:
             later = [{**chosen, "min_df": 1}]
-    return {**chosen, "calibration": calibrate(scores, np.concatenate([answers[held] for _, held in splits]))}
+    if labels <= FEW_LABELS and time.monotonic() < deadline:
+        # Pairs are a third of the running time, so they must earn it.
+        recipe = {**chosen, "weights": {**chosen["weights"], "pairs": 0.0}}
+        value, found = _judge(recipe, corpus, counts, answers, splits, seed)
+        if value >= best:
+            scores, chosen = found, recipe
+    right = np.concatenate([answers[held] for _, held in splits])
+    calibration = calibrate(scores, right)
+    return {**chosen, "calibration": calibration, "other": doubt(scores, right, calibration, other)}
+
+
+def doubt(scores: Floats, answers: Ints, calibration: Sequence[float], other: int) -> list[Any]:
+    """The label for doubtful rows and how sure the others must be: so that `LOST` of the others' rows fall below."""
+    if other < 0:
+        return [-1, 0.0]
+    said = scores.argmax(axis=1)
+    wrongly = float(((said == other) & (answers != other)).sum())
+    inside = (answers != other) & (said != other)
+    logits = logits_of(scores, calibration)[inside]
+    share = LOST - wrongly / max(1, int((answers != other).sum()))
+    if share <= 0 or not len(logits):
+        return [other, 0.0]
+    return [other, round(float(1.0 / (1.0 + np.exp(-np.quantile(logits, share)))), 4)]
+
+
+def logits_of(scores: Floats, calibration: Sequence[float]) -> Floats:
+    """The log-odds that the best label is right."""
+    slope, offset, height = calibration
+    ordered = np.sort(scores, axis=1)
+    raised = ordered[:, -1] - scores.mean(axis=1)
+    return np.asarray(offset + slope * (ordered[:, -1] - ordered[:, -2]) + height * raised)
 
 
 def _judge(

@@ -44,6 +44,7 @@ RECIPE: dict[str, Any] = {
     "strength": 1.0,
     "ratio": 0.3,
     "calibration": [2.0, 0.0, 0.0],
+    "other": [-1, 0.0],
 }
 
 
