@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
+from loopai.settings import Kafka
+from streams.kafka import KafkaBroker
+from streams.topics import ALL
 from tests.docs.fences import ROOT, Running, until
 
 
@@ -34,8 +40,6 @@ def get(url: str) -> Any:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Demo]:
     """The demo at twenty inputs a second, with its program in place."""
-    import os
-
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LOOPAI_")}
     arguments = "ARGS=--port 0 --kafka-port 0 --rate 20 --drift-at 0"
     running = Running(["make", "--no-print-directory", "demo", arguments], environment, ROOT)
@@ -53,3 +57,21 @@ def demo() -> Iterator[Demo]:
         yield found
     finally:
         running.stop()
+
+
+def groups(name: str) -> dict[str, str]:
+    """Consumer groups of their own for a platform that a page starts."""
+    return {f"LOOPAI_{role}__GROUP": f"{name}-{role.lower()}" for role in ("EXECUTOR", "VALIDATOR", "CONTROLLER")}
+
+
+def begin_at_the_end(bootstrap: str, names: Iterable[str]) -> None:
+    """A reader's Kafka is new. This one is shared with other tests: the groups begin where those ended."""
+    asyncio.run(KafkaBroker(Kafka(bootstrap_servers=bootstrap)).ensure_topics(ALL))
+    for name in names:
+        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": name, "enable.auto.commit": False})
+        metadata = consumer.list_topics(timeout=10)
+        places = [TopicPartition(topic.name, p) for topic in ALL for p in metadata.topics[topic.name].partitions]
+        for place in places:
+            place.offset = consumer.get_watermark_offsets(place, timeout=10)[1]
+        consumer.commit(offsets=places, asynchronous=False)
+        consumer.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.conftest import Demo, get
+from tests.docs.conftest import Demo, begin_at_the_end, get, groups
 from tests.docs.fences import ROOT, Fence, Shell, fences, until
 from tests.support.services import free_port
 
@@ -26,8 +26,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         "127.0.0.1:8090": f"127.0.0.1:{port}",
         "--port 8090": f"--port {port}",
     }
-    groups = {f"LOOPAI_{role}__GROUP": f"how-to-{port}-{role}" for role in ("EXECUTOR", "VALIDATOR", "CONTROLLER")}
-    made = Shell(words, {"LOOPAI_DATA_DIR": str(tmp_path), **groups})
+    made = Shell(words, {"LOOPAI_DATA_DIR": str(tmp_path), **groups(f"how-to-{port}")})
     yield made
     made.close()
 
@@ -47,6 +46,7 @@ def serving(shell: Shell, fence: Fence) -> None:
 @pytest.mark.timeout(300)
 def test_loopai_runs_on_a_real_kafka(shell: Shell, kafka_bootstrap: str) -> None:
     shell.words["kafka.example:9092"] = kafka_bootstrap
+    begin_at_the_end(kafka_bootstrap, [v for k, v in shell.environment.items() if k.endswith("__GROUP")])
 
     def look(shell: Shell, fence: Fence) -> None:
         said = shell.run(fence)

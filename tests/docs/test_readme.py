@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.conftest import Demo, get
+from tests.docs.conftest import Demo, begin_at_the_end, get, groups
 from tests.docs.fences import ROOT, Fence, Shell, fences, until
 from tests.support.services import free_port
 
@@ -32,10 +32,11 @@ def shell(demo: Demo, tmp_path_factory: pytest.TempPathFactory, request: pytest.
         "--port 8081": f"--port {model}",
         "127.0.0.1:8090": f"127.0.0.1:{second}",
         "--port 8090": f"--port {second}",
+        # The topics are shared with other tests and other runs.
+        " asked": f" asked-{second}",
     }
     folder = tmp_path_factory.mktemp("readme")
-    groups = {f"LOOPAI_{role}__GROUP": f"readme-{second}-{role}" for role in ("EXECUTOR", "VALIDATOR", "CONTROLLER")}
-    made = Shell(words, {"LOOPAI_URL": demo.url, "LOOPAI_DATA_DIR": str(folder), **groups})
+    made = Shell(words, {"LOOPAI_URL": demo.url, "LOOPAI_DATA_DIR": str(folder), **groups(f"readme-{second}")})
     yield made
     made.close()
 
@@ -48,7 +49,8 @@ def test_every_command_of_the_readme_does_what_the_readme_says(
     check = next((found for words, found in CHECKS.items() if fence.first.startswith(words)), None)
     assert check is not None, f"nothing is asserted of the fence in line {fence.line}: {fence.first}"
     if "kafka.example:9092" in fence.text:
-        shell.words["kafka.example:9092"] = request.getfixturevalue("kafka_bootstrap")
+        shell.words["kafka.example:9092"] = bootstrap = request.getfixturevalue("kafka_bootstrap")
+        begin_at_the_end(bootstrap, [v for k, v in shell.environment.items() if k.endswith("__GROUP")])
     check(shell, fence, demo)
 
 
@@ -156,7 +158,7 @@ def serve_all(shell: Shell, fence: Fence, demo: Demo) -> None:
 
 def asked(shell: Shell, fence: Fence, demo: Demo) -> None:
     shell.run(fence)
-    url = f"http://{shell.words['127.0.0.1:8090']}/api/v1/loop-apps/asked"
+    url = f"http://{shell.words['127.0.0.1:8090']}/api/v1/loop-apps/{shell.words[' asked'].strip()}"
     until(lambda: sum(get(f"{url}/status")["checks"].values()) >= 200, 90.0, lambda: str(get(f"{url}/status")))
     checks = get(f"{url}/validations")["items"]
     assert {check["oracle"] for check in checks if check["tier"] == 3} == {"openai/loopai-local"}
