@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -24,6 +25,8 @@ from streams import topics
 
 FOLDER: Final = Path("docs/reference")
 _MADE: Final = "<!-- Made by `python -m loopai.cli.reference`: change the code, then run it. -->\n\n"
+
+_PACKAGES: Final = ("loopai", "streams", "programs", "executors", "validators", "rollouts", "gateway")
 
 _ABOUT: Final[dict[str, tuple[str, str, str, str]]] = {
     "loopai.inputs": ("the caller's", "any JSON object", "anybody", "executor"),
@@ -87,7 +90,16 @@ def _settings(prefix: str, fields: dict[str, FieldInfo]) -> Iterator[str]:
     yield "| variable | value | default |"
     yield "|---|---|---|"
     for name, field in fields.items():
-        yield f"| `LOOPAI_{(prefix + name).upper()}` | {_value(field)} | {_default(field)} |"
+        unread = "" if re.search(rf"\.{name}\b", _sources()) else " (nothing reads it yet)"
+        yield f"| `LOOPAI_{(prefix + name).upper()}` | {_value(field)}{unread} | {_default(field)} |"
+
+
+@cache
+def _sources() -> str:
+    """All of our code but the settings themselves."""
+    root = Path(inspect.getfile(topics)).parent.parent
+    files = [file for name in _PACKAGES for file in sorted((root / name).rglob("*.py"))]
+    return "\n".join(file.read_text() for file in files if file.name != "settings.py")
 
 
 def _value(field: FieldInfo) -> str:
