@@ -55,7 +55,13 @@ async def deploy(bootstrap: str) -> None:
     broker = KafkaBroker(KafkaSettings(bootstrap_servers=bootstrap))
     await broker.ensure_topics([*ALL, Topic("bench.results")])
     source = (HERE / "peers" / "rule.py").read_text()
-    program = Program.make(kind="classification", strategy="rule", source=source, **SCHEMAS)
+    program = Program.make(
+        kind="classification",
+        strategy="rule",
+        source=source,
+        input_schema=SCHEMAS["input_schema"],
+        output_schema=SCHEMAS["output_schema"],
+    )
     deployment = Deployment(
         app=APP,
         revision=1,

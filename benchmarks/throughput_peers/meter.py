@@ -63,7 +63,7 @@ class Meter:
         self._ask("preload", "-records", str(2 * self._load.records), *self._with_inputs())
 
     def throughput(self, subject: Subject, *, verify: bool) -> Found:
-        """From the first result to the last, or to the end of the window."""
+        """From just after the first result to the last, or to the end of the window."""
         found, group = Found(), _group(subject)
         words = ["-records", str(self._load.records * subject.processes), "-seconds", str(self._load.seconds)]
         if subject.processes > 1:

@@ -12,6 +12,8 @@ import (
 // partitions of the inputs; records go to them in turn, so that each holds as many.
 const partitions = 4
 
+const warmUp = 250 * time.Millisecond
+
 // preload writes the inputs in batches of at most 64 kB, as a busy producer would.
 func preload(ctx context.Context) error {
 	values, err := lines()
@@ -66,8 +68,9 @@ func truncate(ctx context.Context) error {
 	return err
 }
 
-// count follows the end of the results topic every 10 ms. The window begins with the first results that are seen, or
-// with the first after the group has its members, and ends with the last, or after `seconds`.
+// count follows the end of the results topic every 10 ms. Nobody is measured while still getting up to speed: the window
+// begins a quarter of a second after the first result (after a quarter of the records, where those come sooner), and
+// not before the group has its members. It ends with the last result, or after `seconds`.
 func count(ctx context.Context) error {
 	adm, err := admin()
 	if err != nil {
@@ -79,7 +82,7 @@ func count(ctx context.Context) error {
 		return err
 	}
 	tell(map[string]any{"event": "base", "offsets": base})
-	var first, last time.Time
+	var up, first, last time.Time
 	var before, seen int64
 	from, begun := sum(base), time.Now()
 	for ctx.Err() == nil {
@@ -90,10 +93,13 @@ func count(ctx context.Context) error {
 		}
 		at, total := time.Now(), sum(now)-from
 		if first.IsZero() {
-			if total > 0 && joined(ctx, adm) {
+			if total > 0 && up.IsZero() && joined(ctx, adm) {
+				up = at
+			}
+			if !up.IsZero() && (at.Sub(up) >= warmUp || total >= int64(*records)/4) {
 				first, before = at, total
 				tell(map[string]any{"event": "first", "records": total})
-			} else if at.Sub(begun).Seconds() > *patience {
+			} else if up.IsZero() && at.Sub(begun).Seconds() > *patience {
 				tell(map[string]any{"event": "silent", "records": total})
 				return nil
 			}
