@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -28,7 +28,7 @@ from programs.strategies.catalog import constant, offline_strategies
 from programs.task import Task, infer_task
 
 Progress = Callable[[float, str], None]
-T = TypeVar("T")
+_SPELLED = str.maketrans("0123456789", "ghijklmnop")
 
 PARTS = 5
 FEW, SOME = 1000, 4000
@@ -158,7 +158,7 @@ def prepare(task: Task, examples: Sequence[Example]) -> tuple[list[Example], lis
 
 def split_rows(task: Task, rows: Sequence[Example], seed: int) -> list[tuple[list[int], list[int]]]:
     """Pairs of (training, held-out) row numbers; near-duplicates never on both sides."""
-    texts = [text_of(row.input, task.text_fields) or repr(row.input) for row in rows]
+    texts = [_comparable(task, row.input) for row in rows]
     parts = min(PARTS, len(rows))
     cut = folds(texts, [_key(row.expected) for row in rows], parts, seed)
     held = parts if len(rows) <= FEW else 2 if len(rows) <= SOME else 1
@@ -274,6 +274,12 @@ def digest(rows: Sequence[Example]) -> str:
 
 def _key(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
+
+
+def _comparable(task: Task, value: Any) -> str:
+    """What near-duplicates are told by: the text; in records with numbers the whole of it, spelled in letters."""
+    text = "" if task.number_fields else text_of(value, task.text_fields)
+    return text or sha256(_key(value)).hexdigest().translate(_SPELLED)
 
 
 def _empty(value: Any) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from programs.strategies.base import Proposal, Strategy, docstring, literal
+from programs.strategies.lexicon import LexiconStrategy
 from programs.strategies.linear import LinearStrategy
 from programs.strategies.rule import RuleStrategy
+from programs.strategies.tree import TreeStrategy
 
 
 def offline_strategies() -> tuple[Strategy, ...]:
     """Every strategy that works from labelled rows alone."""
-    return (RuleStrategy(), LinearStrategy())
+    return (TreeStrategy(), RuleStrategy(), LexiconStrategy(), LinearStrategy())
 
 
 def constant(answer: Any) -> Proposal:

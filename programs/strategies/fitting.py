@@ -1,15 +1,17 @@
 """Weighted rows and their labels in, one line a label out: the solvers behind the linear strategy.
 
-A support vector machine one against the rest (liblinear, Fan et al. 2008) is blended with a second model: for few
-labels the same machine over rows scaled by naive-Bayes log-count ratios (NB-SVM; Wang & Manning 2012, "Baselines and
+A support vector machine one against the rest (liblinear, Fan et al. 2008) is blended with others: for few labels two
+of the same machine over rows scaled by naive-Bayes log-count ratios (NB-SVM; Wang & Manning 2012, "Baselines and
 Bigrams: Simple, Good Sentiment and Topic Classification"), for many a plain multinomial naive Bayes over the weighted
 rows, which costs no time. Both are linear in the same features, so the sum is again one line a label and costs nothing
-when it runs. By cross-validation a blend beats its better half by 0.5 to 1 point.
+when it runs. By cross-validation a blend beats its better part by 0.3 to 1 point, and it is never far from the best
+part, which one recipe for all data cannot say of any part alone.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,13 +33,12 @@ Lines = tuple[Floats, Floats]
 
 
 def fit(rows: csr_matrix, answers: Ints, recipe: dict[str, Any], seed: int) -> Lines:
-    """The lines of a recipe: `strength` of the machine, `ratio` of an NB-SVM and `bayes`, the share of naive Bayes."""
-    lines = machine(rows, answers, recipe["strength"], seed)
-    if recipe.get("ratio"):
-        lines = blended(rows, lines, ratio_machine(rows, answers, recipe["ratio"], seed), 1.0)
+    """The lines of a recipe: the `strength` of a machine, of NB-SVMs in `ratios`, and `bayes`, naive Bayes' share."""
+    models = [(1.0, machine(rows, answers, recipe["strength"], seed))]
+    models += [(1.0, ratio_machine(rows, answers, strength, seed)) for strength in recipe.get("ratios", ())]
     if recipe.get("bayes"):
-        lines = blended(rows, lines, naive_bayes(rows, answers), recipe["bayes"])
-    return lines
+        models.append((recipe["bayes"], naive_bayes(rows, answers)))
+    return blended(rows, models) if len(models) > 1 else models[0][1]
 
 
 def machine(rows: csr_matrix, answers: Ints, strength: float, seed: int) -> Lines:
@@ -84,12 +85,14 @@ def naive_bayes(rows: csr_matrix, answers: Ints) -> Lines:
     return np.hstack([logs - logs.mean(axis=0), np.zeros((labels, stairs))]), np.zeros(labels)
 
 
-def blended(rows: csr_matrix, first: Lines, second: Lines, share: float) -> Lines:
-    """The first model plus `share` of the second, both brought to the spread of the first one's scores, halved."""
-    scales = [max(1e-9, float(np.std(np.asarray(rows @ weights.T)))) for weights, _ in (first, second)]
-    other = share * scales[0] / scales[1]
-    total = 1.0 + share
-    return (first[0] + other * second[0]) / total, (first[1] + other * second[1]) / total
+def blended(rows: csr_matrix, models: Sequence[tuple[float, Lines]]) -> Lines:
+    """The mean of models by their shares, each brought to the spread of the first one's scores on the rows."""
+    spreads = [max(1e-9, float(np.std(np.asarray(rows @ lines.T)))) for _, (lines, _) in models]
+    total = sum(share for share, _ in models)
+    scales = [share / total * spreads[0] / spread for (share, _), spread in zip(models, spreads, strict=True)]
+    weights = sum(scale * lines for scale, (_, (lines, _)) in zip(scales, models, strict=True))
+    bias = sum(scale * offset for scale, (_, (_, offset)) in zip(scales, models, strict=True))
+    return np.asarray(weights), np.asarray(bias)
 
 
 def _solve(rows: csr_matrix, answers: Any, strength: float, seed: int, weight: str | None = None) -> Lines:

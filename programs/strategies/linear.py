@@ -20,7 +20,6 @@ from sklearn.model_selection import StratifiedKFold
 from loopai.errors import ProgramError
 from loopai.records import Example
 from programs.runtime.text import text_of
-from programs.scoring import macro_f1
 from programs.strategies.base import Proposal, docstring
 from programs.strategies.features import Corpus, Counts, Floats, Ints, Weighting
 from programs.strategies.fitting import fit
@@ -38,14 +37,16 @@ OTHERS = frozenset("oos out_of_scope outofscope other others none none_of_these 
 """Labels, without case and with hyphens and spaces as `_`, that mean: none of the other labels."""
 LOST = 0.025
 """The share of rows of other labels that may be answered with such a label, so that it is found more often."""
+SURELY = 1.28
+"""Standard deviations by which another recipe must lead the usual best: one-sided 90 %.
+
+With fewer than `SOME_ROWS` rows nothing is usual, and any lead of two rows counts.
+"""
 FEW_LABELS = 8
-FEW_ROWS, SOME_ROWS = 300, 1000
+VERY_FEW_ROWS, FEW_ROWS, SOME_ROWS = 40, 300, 1000
 FOLDS = 4
-BIG = 4_000_000
+BIG = 12_000_000
 """Folds times stored numbers times labels stays under this, but for the first fold."""
-GAIN = 0.002
-MORE_RIGHT = 4
-"""A later recipe must be better by `GAIN` (accuracy + macro-F1) and by some two rows, or the usual best stays."""
 
 
 class LinearStrategy:
@@ -89,15 +90,16 @@ class LinearStrategy:
 
 
 def recipes(labels: int, rows: int) -> list[dict[str, Any]]:
-    """What is tried, the usual best first: with many labels one recipe, as each fit takes seconds."""
+    """The usual best, then what else is tried: nothing for many labels (slow) or for few rows (noise)."""
+    alone = {**BASE, "strength": 1.0}
     if labels > FEW_LABELS:
-        return [{**BASE, "strength": 1.0, "bayes": 0.6}]
-    alone = [{**BASE, "strength": 1.0}, {**BASE, "strength": 3.0}]
+        return [{**alone, "bayes": 0.6}]
     if rows < FEW_ROWS:
         # Ratios from so few rows mislead: on a hundred they cost a point.
-        return alone
-    ratios = [{**BASE, "strength": 1.0, "ratio": 0.3}, {**BASE, "strength": 1.0, "ratio": 1.0}]
-    return [*alone, *ratios] if rows < SOME_ROWS else [*ratios, {**BASE, "strength": 3.0, "ratio": 1.0}, *alone]
+        return [{**alone, "min_df": 1}] if rows < VERY_FEW_ROWS else [alone]
+    usual = {**alone, "ratios": [0.3, 1.0]}
+    rare = {**usual, "min_df": 1}
+    return [alone, usual, rare] if rows < SOME_ROWS else [usual, rare, alone]
 
 
 def other_of(labels: Sequence[Any]) -> int:
@@ -118,23 +120,19 @@ def choose(
     splits = list(StratifiedKFold(min(FOLDS, least), shuffle=True, random_state=seed).split(answers, answers))
     splits = splits[: max(1, BIG // (counts.words.nnz * labels))]
     splits = splits[:FOLDS]
-    best, scores = _judge(tried[0], corpus, counts, answers, splits, seed)
-    chosen = tried[0]
-    later = tried[1:]
-    while later and time.monotonic() < deadline:
-        recipe = later.pop(0)
-        value, found = _judge(recipe, corpus, counts, answers, splits, seed)
-        if value > best + max(GAIN, MORE_RIGHT / len(scores)):
-            best, scores, chosen = value, found, recipe
-        if not later and labels <= FEW_LABELS and recipe["min_df"] > 1:
-            later = [{**chosen, "min_df": 1}]
-    if labels <= FEW_LABELS and time.monotonic() < deadline:
-        # Pairs are a third of the running time, so they must earn it.
-        recipe = {**chosen, "weights": {**chosen["weights"], "pairs": 0.0}}
-        value, found = _judge(recipe, corpus, counts, answers, splits, seed)
-        if value >= best:
-            scores, chosen = found, recipe
     right = np.concatenate([answers[held] for _, held in splits])
+    chosen, scores = tried[0], _judge(tried[0], corpus, counts, answers, splits, seed)
+    for recipe in tried[1:]:
+        if time.monotonic() < deadline:
+            found = _judge(recipe, corpus, counts, answers, splits, seed)
+            if _lead(found, scores, right) > (SURELY if len(answers) >= SOME_ROWS else 0.0):
+                scores, chosen = found, recipe
+    if labels <= FEW_LABELS and len(right) >= SOME_ROWS and time.monotonic() < deadline:
+        # Pairs are a third of the running time: they must earn it.
+        recipe = {**chosen, "weights": {**chosen["weights"], "pairs": 0.0}}
+        found = _judge(recipe, corpus, counts, answers, splits, seed)
+        if _lead(found, scores, right) >= 0.0:
+            scores, chosen = found, recipe
     calibration = calibrate(scores, right)
     return {**chosen, "calibration": calibration, "other": doubt(scores, right, calibration, other)}
 
@@ -168,16 +166,24 @@ def _judge(
     answers: Ints,
     splits: Sequence[tuple[Ints, Ints]],
     seed: int,
-) -> tuple[float, Floats]:
-    """Accuracy plus macro-F1 of a recipe on the held-out rows of the splits, and their scores."""
+) -> Floats:
+    """The scores that a recipe gives the held-out rows of the splits."""
     scores: list[Floats] = []
     for train, held in splits:
         weighting = Weighting.fit(counts[train], corpus, recipe)
         weights, bias = fit(weighting.apply(counts[train]), answers[train], recipe, seed)
         scores.append(np.asarray(weighting.apply(counts[held]) @ weights.T) + bias)
-    merged, right = np.vstack(scores), np.concatenate([answers[held] for _, held in splits])
-    said = merged.argmax(axis=1)
-    return float((said == right).mean()) + macro_f1(right.tolist(), said.tolist()), merged
+    return np.vstack(scores)
+
+
+def _lead(one: Floats, other: Floats, answers: Ints) -> float:
+    """How much oftener the first is right where just one of the two is, in standard deviations.
+
+    McNemar's test (1947) with the correction of Edwards (1948), signed.
+    """
+    first, second = one.argmax(axis=1) == answers, other.argmax(axis=1) == answers
+    wins, losses = int((first & ~second).sum()), int((second & ~first).sum())
+    return float(np.sign(wins - losses) * max(0, abs(wins - losses) - 1) / np.sqrt(max(1, wins + losses)))
 
 
 def calibrate(scores: Floats, answers: Ints) -> list[float]:

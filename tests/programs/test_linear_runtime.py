@@ -42,7 +42,7 @@ RECIPE: dict[str, Any] = {
     "shape": 0.1,
     "min_df": 2,
     "strength": 1.0,
-    "ratio": 0.3,
+    "ratios": [0.3],
     "calibration": [2.0, 0.0, 0.0],
     "other": [-1, 0.0],
 }

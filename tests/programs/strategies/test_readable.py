@@ -1,0 +1,91 @@
+"""The strategies whose programs people read: rules, scorecards and trees."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+from loopai.records import Example
+from programs import gate
+from programs.strategies.base import Proposal, Strategy
+from programs.strategies.lexicon import LexiconStrategy
+from programs.strategies.rule import RuleStrategy
+from programs.strategies.tree import TreeStrategy
+from programs.task import Task, infer_task
+from tests.support.inline import load
+
+
+def orders(n: int = 300) -> list[Example]:
+    draw = random.Random(2)
+    rows = []
+    for i in range(n):
+        amount, country = draw.randrange(1000), draw.choice(["DE", "FR", "US"])
+        review = amount > 700 or (country == "US" and amount > 400)
+        rows.append(
+            Example(id=str(i), input={"amount": amount, "country": country}, expected="review" if review else "pass")
+        )
+    return rows
+
+
+def notes(n: int = 120) -> list[Example]:
+    draw = random.Random(3)
+    rows = []
+    for i in range(n):
+        spam = i % 2 == 0
+        words = draw.choices(["prize", "free", "cash", "win"] if spam else ["lunch", "bus", "home", "mum"], k=4)
+        rows.append(Example(id=str(i), input={"text": " ".join(words)}, expected="spam" if spam else "ham"))
+    return rows
+
+
+def propose(strategy: Strategy, rows: list[Example], recipe: dict[str, Any] | None = None) -> tuple[Proposal, Task]:
+    task = infer_task(rows)
+    return strategy.propose(task, rows, 0, time.monotonic() + 60, recipe), task
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rows"),
+    [(RuleStrategy(), notes()), (LexiconStrategy(), notes()), (TreeStrategy(), orders())],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_readable_program_passes_the_gate_repeats_itself_and_learns(strategy: Strategy, rows: list[Example]) -> None:
+    proposal, task = propose(strategy, rows)
+    assert propose(strategy, rows)[0] == proposal
+    assert propose(strategy, rows, proposal.recipe)[0].source == proposal.source
+    gate.check(proposal.source)
+    space = load(proposal.program(task))
+    answers = [space["run"](row.input) for row in rows]
+    right = sum(answer[0] == row.expected for answer, row in zip(answers, rows, strict=True))
+    assert right / len(rows) > 0.95
+    assert all(0 <= answer[1] <= 1 for answer in answers)
+    if "run_batch" in space:
+        assert space["run_batch"]([row.input for row in rows]) == answers
+
+
+def test_a_tree_asks_for_numbers_and_for_the_values_of_short_fields() -> None:
+    proposal, task = propose(TreeStrategy(), orders())
+    assert task.number_fields == ("amount",)
+    assert "f0 = number(record, 'amount')" in proposal.source
+    assert "text(record, 'country')" in proposal.source
+    run = load(proposal.program(task))["run"]
+    for record in ({}, {"amount": None}, {"amount": "12"}, {"amount": "much", "country": 5}):
+        assert run(record)[0] in ("pass", "review")
+
+
+def test_the_first_rule_that_fits_answers() -> None:
+    proposal, task = propose(RuleStrategy(), notes())
+    assert "RULES = [" in proposal.source
+    run = load(proposal.program(task))["run"]
+    assert run({"text": "free lunch"})[0] in ("spam", "ham")
+    assert run({"text": "nothing known"})[0] in ("spam", "ham")
+    assert run({"text": "  "}) is None
+
+
+def test_strategies_say_what_does_not_suit_them() -> None:
+    assert TreeStrategy().suits(infer_task(notes()), notes()) == "the records hold no numbers"
+    many = [Example(id=str(i), input={"text": f"t {i}"}, expected=str(i % 30)) for i in range(90)]
+    assert "not readable" in LexiconStrategy().suits(infer_task(many), many)
+    validation = infer_task(notes(), kind="validation")
+    assert RuleStrategy().suits(validation, notes()) == "it classifies only"
