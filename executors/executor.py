@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
+from executors.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from executors.fleet import Fleet
 from executors.hot_loop import HotLoop
 from executors.jail.jail import Jail
@@ -22,11 +23,14 @@ from loopai.clock import Clock
 from loopai.errors import TransientError
 from loopai.events import ce_type
 from loopai.settings import Settings
-from streams.broker import Broker, Outgoing
+from streams.broker import Broker, Consumer, Outgoing, Producer
 from streams.cloudevents import event_headers
-from streams.topics import INPUTS, METRICS
+from streams.topics import INPUTS, METRICS, RESULTS, SAMPLES
 
 log = logging.getLogger(__name__)
+
+TRANSACTION_RECORDS = 10_000
+"""The most records of one transaction; it ends earlier by the commit interval."""
 
 
 class Executor:
@@ -80,19 +84,33 @@ class Executor:
     async def _once(self) -> None:
         consumer = self._broker.consumer([INPUTS], group=self._settings.group, instance=self._settings.instance or None)
         producer = self._broker.producer()
+        delivery: Delivery | None = None
         try:
             await producer.start()
             await consumer.start()
-            self._loop = HotLoop(consumer, producer, self._fleet.routes, self._settings, self.meter, self._clock)
+            delivery = await self._delivery(consumer, producer)
+            loop = HotLoop(consumer, delivery, self._fleet.routes, self._settings, self.meter, self._clock)
+            self._loop = loop
             if self._stopping.is_set():
-                self._loop.stop()
+                loop.stop()
             self.ready.set()
-            await self._loop.run()
+            await loop.run()
         finally:
             self._loop = None
-            for part in (consumer, producer):
-                with contextlib.suppress(TransientError):
-                    await part.stop()
+            for leave in (delivery.close if delivery is not None else None, consumer.stop, producer.stop):
+                if leave is not None:
+                    with contextlib.suppress(TransientError):
+                        await leave()
+
+    async def _delivery(self, consumer: Consumer, producer: Producer) -> Delivery:
+        counts = {topic.name: await producer.partitions(topic.name) for topic in (RESULTS, SAMPLES)}
+        if self._settings.exactly_once:
+            return ExactlyOnce(self._broker, consumer, self._settings.group, counts, TRANSACTION_RECORDS)
+        return AtLeastOnce(consumer, producer, counts, self._failed)
+
+    def _failed(self, error: BaseException) -> None:
+        if self._loop is not None:
+            self._loop.fail(error)
 
     @contextlib.asynccontextmanager
     async def _settled(self, app: str) -> AsyncIterator[None]:

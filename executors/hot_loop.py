@@ -5,18 +5,19 @@ and publishes them, and a timer that commits what is acknowledged without a gap.
 Kafka's coordinator takes milliseconds for each. Lanes do not wait for each other, so a slow program delays its own app;
 what it can hold up of its neighbours is bounded by the records in flight.
 
-At least once: an offset is committed when every answer, sample and dead letter before it is with the broker.
+An offset is committed when every answer, sample and dead letter before it is with the broker: see `delivery`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 from time import perf_counter
 
 from executors.answers import ResultWriter, is_bad_input
+from executors.delivery import Delivery, Slice
 from executors.fleet import Lane, Route
 from executors.jail.jail import Answer
 from executors.meter import Meter
@@ -24,23 +25,13 @@ from loopai.clock import Clock
 from loopai.errors import RecordError
 from loopai.records import APP_HEADER, ID_HEADER
 from loopai.settings import Executor as ExecutorSettings
-from streams.broker import Consumer, Message, Producer, Record, TopicPartition
+from streams.broker import Consumer, Message, Record, TopicPartition
 from streams.cloudevents import MAX_ID_BYTES
 from streams.dead_letters import DeadLetterRun, dead_letter
 from streams.topics import DEAD_LETTERS, MAX_RECORD_BYTES, RESULTS, SAMPLES
 from streams.tracing import SAMPLED_FLAGS, TRACEPARENT, processing
 
 STAGE = "loopai-executors"
-
-
-class Slice:
-    """The records of one partition in one round. `left` counts what is not yet with the broker."""
-
-    __slots__ = ("left", "next_offset")
-
-    def __init__(self, next_offset: int) -> None:
-        self.next_offset = next_offset
-        self.left = 0
 
 
 class Job:
@@ -66,19 +57,18 @@ class HotLoop:
     def __init__(
         self,
         consumer: Consumer,
-        producer: Producer,
+        delivery: Delivery,
         routes: dict[bytes, Route],
         settings: ExecutorSettings,
         meter: Meter,
         clock: Clock,
     ) -> None:
         self._consumer = consumer
-        self._producer = producer
+        self._delivery = delivery
         self._routes = routes
         self._settings = settings
         self._meter = meter
         self._clock = clock
-        self._flight: dict[TopicPartition, deque[Slice]] = defaultdict(deque)
         self._queues: dict[Lane, asyncio.Queue[Job]] = {}
         self._writers: dict[Lane, ResultWriter] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
@@ -91,13 +81,9 @@ class HotLoop:
         self._failure: BaseException | None = None
         self._run = DeadLetterRun(settings.dead_letter_run)
         self._default = settings.default_app.encode()
-        self._out_partitions: dict[str, int] = {}
-        self.committed = 0
 
     async def run(self) -> None:
         """Reads until told to stop, then drains, commits once and returns."""
-        for topic in (RESULTS.name, SAMPLES.name):
-            self._out_partitions[topic] = await self._producer.partitions(topic)
         self._consumer.on_revoked(self._give_up)
         timer = asyncio.create_task(self._commit_often())
         try:
@@ -114,7 +100,7 @@ class HotLoop:
             await asyncio.gather(timer, *self._tasks.values(), *begun, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
-        await self._commit()
+        await self._delivery.commit()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -137,7 +123,7 @@ class HotLoop:
 
     async def _round(self) -> None:
         limit = 4 * self._settings.batch_records
-        while self._records >= limit and not self._stopping.is_set() and self._failure is None:
+        while self._records + self._delivery.waiting >= limit and not self._stopping.is_set() and self._failure is None:
             self._moved.clear()
             await self._moved.wait()
         batch = await self._consumer.getmany(timeout=0.1, max_records=self._settings.batch_records)
@@ -151,10 +137,11 @@ class HotLoop:
         for partition, messages in batch.items():
             if partition not in assigned:
                 continue  # moved to another member while we waited: it reads them again
-            piece = Slice(messages[-1].offset + 1)
-            self._flight[partition].append(piece)
+            piece = Slice(messages[0].offset, messages[-1].offset + 1, len(messages))
+            piece.left = 1  # open until routed: the timer must not take it for done
+            self._delivery.begin(partition, piece)
             bad = self._route(messages, jobs, read_at)
-            piece.left = len(bad)  # before anything is awaited: the timer must not take the slice for done
+            piece.left = len(bad)
             refused += ((piece, message, error) for message, error in bad)
             for job in jobs.values():
                 begin = job.segments[-1][3] if job.segments else 0
@@ -226,7 +213,7 @@ class HotLoop:
             try:
                 await self._finish(job)
             except Exception as error:
-                self._fail(error)
+                self.fail(error)
                 return
             finally:
                 self._pending[lane.app] -= 1
@@ -276,12 +263,12 @@ class HotLoop:
 
     async def _publish(self, piece: Slice, topic: str, partition: int, records: list[Record]) -> None:
         if records:
-            out = partition % self._out_partitions[topic]
-            self._follow(piece, await self._producer.send_batch(topic, out, records))
+            await self._delivery.publish(piece, topic, partition, records)
 
     async def _set_aside(self, piece: Slice, message: Message, error: RecordError) -> None:
         """The caller holds `piece` open meanwhile."""
-        self._follow(piece, await self._producer.send(DEAD_LETTERS.name, dead_letter(message, error, stage=STAGE)))
+        letter = dead_letter(message, error, stage=STAGE)
+        await self._delivery.publish(piece, DEAD_LETTERS.name, None, [letter])
         app = self._app_of(message)
         self._meter.app(app if app.encode() in self._routes else "unknown").set_aside += 1
         self._meter.dead_letters[error.reason] += 1
@@ -293,57 +280,31 @@ class HotLoop:
                 return content.decode("utf-8", "replace")
         return self._settings.default_app
 
-    def _follow(self, piece: Slice, acknowledged: Awaitable[int]) -> None:
-        piece.left += 1
-        future = asyncio.ensure_future(acknowledged)
-
-        def settle(done: asyncio.Future[int]) -> None:
-            if done.cancelled():
-                return
-            error = done.exception()
-            if error is None:
-                piece.left -= 1
-            else:
-                self._fail(error)
-
-        future.add_done_callback(settle)
-
     # Committing and leaving
 
     async def _commit_often(self) -> None:
         while True:
             await asyncio.sleep(self._settings.commit_interval_ms / 1000)
             try:
-                await self._commit()
+                await self._delivery.commit()
             except Exception as error:
-                self._fail(error)
+                self.fail(error)
                 return
-
-    async def _commit(self) -> None:
-        """Commits, for each partition, the end of the last slice before which everything is with the broker."""
-        offsets: dict[TopicPartition, int] = {}
-        for partition, slices in self._flight.items():
-            while slices and slices[0].left == 0:
-                offsets[partition] = slices.popleft().next_offset
-        if offsets:
-            await self._consumer.commit(offsets)
-            self.committed += len(offsets)
+            self._moved.set()
 
     async def _give_up(self, partitions: frozenset[TopicPartition]) -> None:
         """Partitions move to another member: finish and commit what is under way, then forget them."""
         await self._drain(5.0)
-        await self._commit()
-        for partition in partitions:
-            self._flight.pop(partition, None)
+        await self._delivery.commit()
+        await self._delivery.forget(partitions)
 
     async def _drain(self, seconds: float) -> None:
         end = perf_counter() + seconds
-        while perf_counter() < end and self._failure is None:
-            if not any(piece.left for slices in self._flight.values() for piece in slices):
-                return
+        # Polled: what is left is counted down by the producer's callbacks.
+        while perf_counter() < end and self._failure is None and not self._delivery.idle():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         self._failure = self._failure or error
         self._moved.set()
 

@@ -52,6 +52,10 @@ Record = tuple[bytes | None, bytes | None, Headers]
 """The same as a bare tuple, for the hot path: key, value, headers."""
 
 
+Batch = tuple[str, int | None, Sequence[Record]]
+"""Records for one topic, and for one partition when it is named."""
+
+
 class Consumer(Protocol):
     """Reads the partitions of its topics: shared within a group, or every partition when there is no group.
 
@@ -100,6 +104,18 @@ class Producer(Protocol):
         ...
 
 
+class TransactionalProducer(Protocol):
+    """Writes records and offsets together, or not at all. `start` fences off whoever had the same id before: its
+    transactions fail from then on, with `TransientError`.
+    """
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def transact(self, group: str, offsets: Mapping[TopicPartition, int], batches: Sequence[Batch]) -> None:
+        """One transaction. When it raises `TransientError`, readers of committed records see nothing of it."""
+        ...
+
+
 class Broker(Protocol):
     """Gives out consumers and producers of one cluster. Roles get one of these and never know which."""
 
@@ -119,4 +135,5 @@ class Broker(Protocol):
         ...
 
     def producer(self) -> Producer: ...
+    def transactional(self, transactional_id: str) -> TransactionalProducer: ...
     async def close(self) -> None: ...

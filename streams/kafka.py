@@ -23,7 +23,7 @@ from aiokafka.errors import (
 
 from loopai.errors import RecordError, TransientError, UnavailableError
 from loopai.settings import Kafka
-from streams.broker import Message, Outgoing, Record, Start, TopicPartition
+from streams.broker import Batch, Message, Outgoing, Record, Start, TopicPartition
 from streams.lean import install
 from streams.topics import MAX_PROGRAM_BYTES, Topic
 
@@ -78,6 +78,19 @@ class KafkaBroker:
                 "linger_ms": 0,
                 "max_batch_size": BATCH_BYTES,
                 "max_request_size": MAX_PROGRAM_BYTES,
+            }
+        )
+
+    def transactional(self, transactional_id: str) -> KafkaTransactions:
+        return KafkaTransactions(
+            {
+                **self._connection(),
+                "acks": "all",
+                "linger_ms": 0,
+                "max_batch_size": BATCH_BYTES,
+                "max_request_size": MAX_PROGRAM_BYTES,
+                "transactional_id": transactional_id,
+                "transaction_timeout_ms": 30_000,
             }
         )
 
@@ -280,6 +293,34 @@ class KafkaProducer:
         if self._inner is None:
             raise RuntimeError("The producer was not started.")
         return self._inner
+
+
+class KafkaTransactions:
+    """Records and offsets in Kafka's transactions. See `streams.broker.TransactionalProducer`."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._producer = KafkaProducer(options)
+
+    async def start(self) -> None:
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        await self._producer.stop()
+
+    async def transact(self, group: str, offsets: Mapping[TopicPartition, int], batches: Sequence[Batch]) -> None:
+        writer = self._producer._writer
+        with _told("The transaction failed"):
+            async with writer.transaction():
+                acks = []
+                for topic, partition, records in batches:
+                    if partition is not None:
+                        acks.append(await self._producer.send_batch(topic, partition, records))
+                    else:
+                        acks += [await self._producer.send(topic, Outgoing(*record)) for record in records]
+                for ack in acks:
+                    await ack
+                named = {ClientPartition(*tp): offset for tp, offset in offsets.items()}
+                await writer.send_offsets_to_transaction(named, group)
 
 
 def _offset(future: asyncio.Future[Any]) -> Awaitable[int]:

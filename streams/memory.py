@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.broker import Headers, Outgoing, Record, Start, TopicPartition
+from loopai.errors import TransientError
+from streams.broker import Batch, Headers, Outgoing, Record, Start, TopicPartition
 from streams.topics import Topic
 
 
@@ -47,6 +48,7 @@ class MemoryBroker:
         self._groups: dict[str, _Group] = defaultdict(_Group)
         self._arrived = asyncio.Event()
         self._next = 0
+        self._epochs: dict[str, int] = defaultdict(int)
 
     async def ensure_topics(self, topics: Iterable[Topic]) -> None:
         for topic in topics:
@@ -59,6 +61,9 @@ class MemoryBroker:
 
     def producer(self) -> MemoryProducer:
         return MemoryProducer(self)
+
+    def transactional(self, transactional_id: str) -> MemoryTransactions:
+        return MemoryTransactions(self, transactional_id)
 
     async def close(self) -> None:
         self._logs.clear()
@@ -218,6 +223,31 @@ class MemoryProducer:
 
     async def partitions(self, topic: str) -> int:
         return self._broker._count(topic)
+
+
+class MemoryTransactions:
+    """Records and offsets at one stroke. See `streams.broker.TransactionalProducer`."""
+
+    def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
+        self._broker = broker
+        self._id = transactional_id
+        self._epoch = 0
+
+    async def start(self) -> None:
+        self._broker._epochs[self._id] += 1
+        self._epoch = self._broker._epochs[self._id]
+
+    async def stop(self) -> None:
+        pass
+
+    async def transact(self, group: str, offsets: Mapping[TopicPartition, int], batches: Sequence[Batch]) -> None:
+        await asyncio.sleep(0)
+        if self._epoch != self._broker._epochs[self._id]:
+            raise TransientError(f"The transactional id {self._id} was taken over.")
+        for topic, partition, records in batches:
+            for record in records:
+                self._broker._append(topic, partition, Outgoing(*record))
+        self._broker._groups[group].offsets.update(offsets)
 
 
 def _done(offset: int) -> asyncio.Future[int]:

@@ -123,6 +123,7 @@ class Generate(Strict):
 
     strategy: Strategy | None = None
     seed: int = Field(0, ge=0, lt=2**31)
+    rollout: bool = Field(False, description="Start a trial of the new version when another one runs.")
 
 
 class StartRollout(Strict):
@@ -132,6 +133,7 @@ class StartRollout(Strict):
 
     version: int = Field(ge=1, lt=2**31)
     stages: Stages | None = None
+    reopen: bool = Field(False, description="Try again a version that was rolled back.")
     reason: Reason = ""
     revision: SeenRevision = None
 

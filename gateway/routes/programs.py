@@ -35,7 +35,7 @@ async def generate(app: AppId, parts: PartsOf, actor: Actor, response: Response,
         id=str(uuid.uuid4()), app=app, what="generate", step="Waiting for a controller", created_at=at, updated_at=at
     )
     await parts.store.put_run(run)
-    arguments: dict[str, Any] = {"run": run.id, "seed": wanted.seed}
+    arguments: dict[str, Any] = {"run": run.id, "seed": wanted.seed, "rollout": wanted.rollout}
     if wanted.strategy is not None:
         arguments["strategy"] = wanted.strategy
     await parts.asker.tell(app, "program.generate", arguments, actor)

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/loop-apps/{app}/rollouts", tags=["Rollouts"])
 async def start(app: AppId, body: StartRollout, parts: PartsOf, actor: Actor, response: Response) -> Rollout:
     await parts.store.get_app(app)
     await parts.store.get_program(app, body.version)
-    arguments: dict[str, Any] = {"version": body.version}
+    arguments: dict[str, Any] = {"version": body.version, "reopen": body.reopen}
     if body.stages is not None:
         wrong = check_stages(tuple(body.stages), "/stages")
         if wrong:

@@ -72,5 +72,26 @@ def show(app_id: str = typer.Argument(..., metavar="APP"), as_json: bool = JSON)
     if as_json:
         print_json(status)
         return
-    for key, value in status.items():
-        out.print(f"[bold]{key}[/bold]: {value}", highlight=False)
+    _picture(status)
+
+
+def _picture(status: dict[str, Any]) -> None:
+    """What a person asks first: how it is, what runs, how right it is."""
+    app_fields, deployment = status["app"], status["deployment"] or {}
+    right = (status["agreement"] or {}).get("stable")
+    checks, totals = status["checks"], status["totals"]
+    lines = {
+        "state": f"{status['state'].replace('_', ' ')} {status['because']}".strip(),
+        "program": f"v{deployment['stable']}" if deployment.get("stable") else "none yet",
+        "trial": f"v{deployment['candidate']} on {deployment['share']} %" if deployment.get("candidate") else "none",
+        "right answers": f"{100 * right['estimate']:.1f} % ({100 * right['low']:.1f}–{100 * right['high']:.1f})"
+        if right and right["estimate"] is not None
+        else "no checks yet",
+        "checks": ", ".join(f"{n} {verdict}" for verdict, n in checks.items()),
+        "inputs": f"{totals['inputs']} since {totals['since']}, {totals['set_aside']} set aside",
+        "reference": f"{status['oracle']['kind']} {status['oracle']['model']}".strip(),
+        "examples": f"{status['examples']} rows, {status['programs']} programs",
+    }
+    out.print(f"[bold]{app_fields['id']}[/bold] {app_fields['name']}", highlight=False)
+    for name, text in lines.items():
+        out.print(f"  {name:<14} {text}", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import tempfile
@@ -16,7 +17,7 @@ import typer
 
 from loopai import settings as settings_module
 from loopai.cli import logs
-from loopai.cli.client import GatewayClient
+from loopai.cli.client import DEFAULT_URL, GatewayClient
 from loopai.cli.output import err, print_json, progress
 from loopai.cli.score import Scorekeeper
 from loopai.cli.serve import Group
@@ -67,6 +68,8 @@ def demo(
         gateway = {"port": _port(port, usual, headless)}
         settings = settings_module.load({"data_dir": keep or Path(folder), "gateway": gateway})
         logs.configure("demo", "warning" if headless else settings.telemetry.log_level, "text")
+        # The roles' own lines would drown ours; a person who wants them asks.
+        os.environ.setdefault("LOOPAI_TELEMETRY__LOG_LEVEL", "warning")
         group = Group(settings, broker_port=_port(kafka_port, _KAFKA_PORT, headless))
         asyncio.run(_run(group, settings, plan, headless=headless, as_json=as_json))
 
@@ -148,12 +151,17 @@ def _greet(group: Group, plan: Plan) -> None:
         f"\n  Page   {group.url}\n  Kafka  {group.bootstrap}  (local broker, not for production)", highlight=False
     )
     kind = "simulated traffic" if plan.simulated else "a file"
-    err.print(f"  Stream {plan.name} ({kind}), {plan.rate:.0f} a second. Ctrl-C ends it.\n", highlight=False)
+    err.print(f"  Stream {plan.name} ({kind}), {plan.rate:.0f} a second. Ctrl-C ends it.", highlight=False)
+    if group.url != DEFAULT_URL:
+        err.print(f"  Other terminals: export LOOPAI_URL={group.url}", highlight=False)
+    err.print("", highlight=False)
 
 
 async def _loop(client: GatewayClient, broker: KafkaBroker, plan: Plan, *, headless: bool) -> dict[str, Any]:
     """Creates the app, generates its program, feeds the stream; headless, waits for the end and sums it up."""
     await asyncio.to_thread(_prepare, client, plan)
+    if not headless:
+        err.print(f"  Ready  {plan.app} runs its first program; the stream begins.", highlight=False)
     keeper = Scorekeeper(broker, plan.app) if headless else None
     if keeper is not None:
         await keeper.start()

@@ -18,6 +18,11 @@ app = typer.Typer(no_args_is_help=True, help="Inputs: send them into the stream.
 _PER_CALL = 500
 
 
+@app.callback()
+def _group() -> None:
+    """Inputs: send them into the stream."""
+
+
 @app.command()
 def send(
     app_id: str = typer.Argument(..., metavar="APP"),

@@ -84,7 +84,7 @@ async def test_a_generation_is_a_run_that_can_be_watched(
     command = gateway.commands()[-1]
     assert (command.verb, command.arguments) == (
         "program.generate",
-        {"run": run["id"], "seed": 3, "strategy": "linear"},
+        {"run": run["id"], "seed": 3, "rollout": False, "strategy": "linear"},
     )
     assert (await client.get(answer.headers["location"])).json() == run
     assert (await client.get("/api/v1/loop-apps/spam-filter/runs")).json()["items"] == [run]

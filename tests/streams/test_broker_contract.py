@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from loopai.errors import TransientError
 from loopai.settings import Kafka
 from streams.broker import Broker, Consumer, Message, Outgoing, TopicPartition
 from streams.kafka import KafkaBroker
@@ -139,6 +140,13 @@ async def test_what_is_revoked_is_told_before_it_moves(broker: Broker, topic: To
     assert all(tp.topic == topic.name for tp in told[0])
 
 
+async def _until_committed(consumer: Consumer, partition: TopicPartition, offset: int) -> None:
+    """Kafka shows a transaction's offsets a moment after it ended."""
+    async with asyncio.timeout(10):
+        while await consumer.committed(partition) != offset:
+            await asyncio.sleep(0.05)
+
+
 async def _until(consumer: Consumer, partitions: int, other: Consumer | None = None) -> None:
     while len(consumer.assignment()) != partitions:
         await asyncio.gather(*(c.getmany(timeout=0.1, max_records=1) for c in (consumer, other) if c is not None))
@@ -212,3 +220,46 @@ async def test_topics_that_are_there_are_left_as_they_are(broker: Broker, topic:
     ends = await consumer.end_offsets()
     await consumer.stop()
     assert sum(ends.values()) == 3
+
+
+async def test_a_transaction_writes_records_and_offsets_together(broker: Broker, topic: Topic) -> None:
+    await write(broker, topic, numbered(8))
+    reader = broker.consumer([topic], group=f"g-{topic.name}")
+    await reader.start()
+    await read(reader, 8)
+    partition = sorted(reader.assignment())[0]
+    out = Topic(f"out-{topic.name}", partitions=2)
+    await broker.ensure_topics([out])
+    writer = broker.transactional(f"tx-{topic.name}")
+    await writer.start()
+    await writer.transact(
+        f"g-{topic.name}", {partition: 1}, [(out.name, 1, [(b"k", b"v%d" % i, []) for i in range(50)])]
+    )
+    await writer.transact(f"g-{topic.name}", {partition: 2}, [(out.name, None, [(b"k", b"last", [])])])
+    await _until_committed(reader, partition, 2)
+    await reader.stop()
+    await writer.stop()
+    consumer = broker.consumer([out], group=None)
+    await consumer.start()
+    messages = await read(consumer, 51)
+    await consumer.stop()
+    assert [m.value for m in messages if m.partition == 1][:50] == [b"v%d" % i for i in range(50)]
+
+
+async def test_a_second_writer_of_the_same_id_fences_the_first(broker: Broker, topic: Topic) -> None:
+    reader = broker.consumer([topic], group=f"g-{topic.name}")
+    await reader.start()
+    await asyncio.wait_for(_until(reader, 4), 20)
+    partition = sorted(reader.assignment())[0]
+    first, second = (broker.transactional(f"tx-{topic.name}") for _ in range(2))
+    await first.start()
+    await first.transact(f"g-{topic.name}", {partition: 1}, [(topic.name, 0, [(None, b"first", [])])])
+    await second.start()
+    with pytest.raises(TransientError):
+        await first.transact(f"g-{topic.name}", {partition: 2}, [(topic.name, 0, [(None, b"zombie", [])])])
+    await second.transact(f"g-{topic.name}", {partition: 3}, [(topic.name, 0, [(None, b"second", [])])])
+    await _until_committed(reader, partition, 3)
+    values = [m.value for m in await read(reader, 2)]
+    assert values == [b"first", b"second"]
+    for part in (first, second, reader):
+        await part.stop()
