@@ -19,13 +19,11 @@ from benchmarks.throughput_peers.environments import FOLDER, Kafka, Unavailable,
 from benchmarks.throughput_peers.processes import Running, cpu_of
 from benchmarks.throughput_peers.subjects import APP, INPUTS, Subject
 
-START_SECONDS = 25.0
-"""Until the first result; a subject that says nothing for so long has failed."""
-
 
 @dataclass(frozen=True)
 class Load:
-    """How much of everything. `seconds` bounds the window of those that are not done with `records` by then."""
+    """How much of everything. `seconds` bounds the window of those that are not done with `records` by then; who says
+    nothing within `patience` seconds of its start has failed."""
 
     records: int
     seconds: float
@@ -33,6 +31,7 @@ class Load:
     rates: tuple[int, ...]
     latency_seconds: float
     settle_seconds: float
+    patience: float
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Meter:
                 began = ended = (0.0, None)
                 for line in told:
                     if line["event"] == "silent":
-                        found.trouble = running.died() or f"no result within {START_SECONDS:.0f} s"
+                        found.trouble = running.died() or f"no result within {self._load.patience:.0f} s"
                     elif line["event"] == "first":
                         began = running.cpu(), cpu_of(self._kafka.pid)
                     elif line["event"] == "last":
@@ -103,7 +102,7 @@ class Meter:
             with self._telling("latency", subject, group, *words, *_committed(subject)) as told:
                 for line in told:
                     if line["event"] == "silent":
-                        found.trouble = running.died() or f"no result within {START_SECONDS:.0f} s"
+                        found.trouble = running.died() or f"no result within {self._load.patience:.0f} s"
                     elif line["event"] == "rate" and line["arrived"] == line["sent"]:
                         found.latency[line["rate"]] = line["p50"], line["p99"]
         self._ask("truncate", *self._place(subject, group))
@@ -132,7 +131,7 @@ class Meter:
     def _telling(self, command: str, subject: Subject, group: str, *words: str) -> Iterator[Iterator[dict[str, Any]]]:
         """The lines of the Go program while it works; it is ended with the context."""
         process = subprocess.Popen(
-            [self._go, command, *self._place(subject, group), "-patience", str(START_SECONDS), *words],
+            [self._go, command, *self._place(subject, group), "-patience", str(self._load.patience), *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert process.stdout is not None

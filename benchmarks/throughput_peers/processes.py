@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -77,7 +78,9 @@ class Running:
         self._watch.start()
 
     def _weigh(self) -> None:
-        while not self._ended.wait(0.5):
+        ended = False
+        while not ended:
+            ended = self._ended.wait(0.5)  # and once more at the end, for a run that was shorter
             resident, proportional = megabytes(tree(self._roots, table()))
             self.resident = max(self.resident, resident)
             self.proportional = max(self.proportional, proportional)
@@ -91,7 +94,8 @@ class Running:
         """Why a process ended by itself, or nothing: exit code and the last line it said."""
         for child in self._children:
             if (code := child.poll()) is not None:
-                lines = [x for x in self.log.read_text(errors="replace").splitlines() if x.strip()]
+                said = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", self.log.read_text(errors="replace"))
+                lines = [line.strip() for line in said.splitlines() if line.strip()]
                 return f"ended with {code}: {lines[-1][:160] if lines else 'no word'}"
         return ""
 

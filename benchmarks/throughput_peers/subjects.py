@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.throughput_peers.environments import FOLDER, PEERS, ROOT, go_program, python_of
+from benchmarks.throughput_peers.environments import PEERS, ROOT, go_program, python_of
 
 INPUTS = "loopai.inputs"
 OURS = "loopai.results"
@@ -68,7 +68,6 @@ class Subject:
             "BENCH_IN": INPUTS,
             "BENCH_OUT": self.results,
             "BENCH_GROUP": group,
-            "BENCH_DATA": str(FOLDER / "data" / group),
             **self.variables,
         }
 

@@ -3,8 +3,6 @@
 `topic.send` is awaited as its user guide has it: that queues the record, it does not wait for the broker.
 """
 
-import os
-
 import faust
 from place import BROKERS, GROUP, INPUTS, RESULTS
 from rule import run
@@ -16,7 +14,7 @@ app = faust.App(
     key_serializer="raw",
     topic_disable_leader=True,
     topic_partitions=4,
-    datadir=os.environ["BENCH_DATA"],
+    datadir="data",
     web_enabled=False,
 )
 messages = app.topic(INPUTS)
