@@ -19,11 +19,10 @@ from math import exp, sqrt
 from struct import iter_unpack
 from typing import Any, Literal
 
+from programs.runtime.memo import Memo
 from programs.runtime.text import STEPS, canonical, clean, extras, find_tokens, grams, makeup, shape, text_of
 from programs.runtime.weights import lines, read
 
-MEMORY = 20_000
-"""Tokens remembered at most; at the limit the memory is emptied."""
 BORDER = "\x02"
 GAIN = 32
 """Sums are raised by this before the bias is added, so that its rounding is small beside theirs."""
@@ -33,21 +32,6 @@ STATISTICS = 4
 """Fields above the labels: the squared length, then the digits, capitals and marks of the text."""
 
 Answer = tuple[Any, float]
-
-
-class Memo(dict[Any, Any]):
-    """A bounded memory of a pure function: a missing key is worked out and kept."""
-
-    def __init__(self, function: Callable[[Any], Any], limit: int = MEMORY) -> None:
-        super().__init__()
-        self._function = function
-        self._limit = limit
-
-    def __missing__(self, key: Any) -> Any:
-        if len(self) >= self._limit:
-            self.clear()
-        value = self[key] = self._function(key)
-        return value
 
 
 def field_bytes(dtype: str) -> int:

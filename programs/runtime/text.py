@@ -128,12 +128,25 @@ def atoms(text: str) -> set[str]:
     text = clean(text)
     found = find_tokens(text)
     plain = [canonical(token) for token in found]
-    features = set(plain)
-    features.update(map(" ".join, pairwise(plain)))
+    features = set(map(" ".join, pairwise(plain)))
     for token in set(found):
-        if not token.islower():
-            features.update(extras(token))
-    features.add(f"size:{len(text).bit_length()}")
-    if _URL.search(text):
+        features.update(token_atoms(token))
+    features.add(size_atom(text))
+    if has_link(text):
         features.add("is:link")
     return features
+
+
+def token_atoms(token: str) -> list[str]:
+    """The atoms of one token: its canonical form and its extras."""
+    return [canonical(token), *extras(token)]
+
+
+def size_atom(text: str) -> str:
+    """The length of a text in octaves."""
+    return f"size:{len(text).bit_length()}"
+
+
+def has_link(text: str) -> bool:
+    """Whether an address of the web is in the text."""
+    return _URL.search(text) is not None

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopai.records import Example
-from programs.runtime.linear import Linear, Memo
+from programs.runtime.linear import Linear
+from programs.runtime.memo import Memo
 from programs.runtime.text import clean
 from programs.strategies.features import Corpus, Weighting
 from programs.strategies.fitting import fit

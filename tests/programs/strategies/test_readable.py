@@ -7,9 +7,13 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loopai.records import Example
 from programs import gate
+from programs.runtime.rules import Rules
+from programs.runtime.text import atoms
 from programs.strategies.base import Proposal, Strategy
 from programs.strategies.lexicon import LexiconStrategy
 from programs.strategies.rule import RuleStrategy
@@ -89,3 +93,17 @@ def test_strategies_say_what_does_not_suit_them() -> None:
     assert "not readable" in LexiconStrategy().suits(infer_task(many), many)
     validation = infer_task(notes(), kind="validation")
     assert RuleStrategy().suits(validation, notes()) == "it classifies only"
+
+
+CONDITIONS = ["win", "call now", "caps:now", "digits:5", "run:!", "size:4", "is:link", "see you", "title:hi", "00000"]
+pieces = st.sampled_from(
+    ["win", "call", "now", "NOW", "Hi", "hi", "12345", "!!", "see", "you", "www.x.com", "£5", "lunch"]
+)
+
+
+@given(st.lists(pieces, max_size=8).map(" ".join), st.permutations(CONDITIONS))
+def test_rules_answer_as_a_plain_reading_of_their_list(text: str, conditions: list[str]) -> None:
+    rules = [(atom, number, 0.9) for number, atom in enumerate(conditions)]
+    found = atoms(text)
+    plain = next(((label, sure) for atom, label, sure in rules if atom in found), ("none", 0.5))
+    assert Rules(rules, ("none", 0.5), ["text"]).run({"text": text}) == (plain if text.strip() else None)
