@@ -57,7 +57,6 @@ class Executor(_Part):
     jail: Literal["full", "process"] = "full"
     batch_records: int = Field(2_000, ge=1, le=100_000)
     commit_interval_ms: int = Field(200, ge=10, le=60_000)
-    max_in_flight: int = Field(24, ge=1, le=1_000)
     default_app: str = ""
     hard_limit_ms: int = Field(250, ge=10, le=60_000)
     soft_limit_ms: int = Field(100, ge=5, le=60_000)

@@ -131,13 +131,15 @@ async def generate(request: Request, settings: Settings, progress: Progress) -> 
 async def _by_model(request: Request, settings: Settings, task: Task, runner: Runner) -> Program:
     from programs.providers.models import Models
     from programs.providers.openai_model import OpenAIModel
+    from programs.providers.retrying import RetryPolicy
     from programs.store import Store
     from programs.strategies.llm import train_and_held_out, write_program
 
     endpoint = OpenAIModel(settings.oracle)  # first: without a key, nothing else is begun
+    patience = RetryPolicy(attempts=settings.oracle.max_retries + 1)
     store = await Store.open(settings.store_url)
     try:
-        model = Models([endpoint], store, SystemClock()).for_app(request.app, "generate")
+        model = Models([endpoint], store, SystemClock(), retry=patience).for_app(request.app, "generate")
         train, held_out = train_and_held_out(task, request.examples, request.seed)
         return await write_program(model, task, train, held_out, runner, seed=request.seed)
     finally:

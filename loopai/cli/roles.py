@@ -163,11 +163,12 @@ async def _model_oracle(settings: Settings, store: Store, stack: AsyncExitStack)
         return {}
     from programs.providers.models import Models
     from programs.providers.openai_model import OpenAIModel
+    from programs.providers.retrying import RetryPolicy
     from validators.model_oracle import ModelOracle
 
     endpoint = OpenAIModel(settings.oracle)
     stack.push_async_callback(endpoint.close)
-    models = Models([endpoint], store, SystemClock())
+    models = Models([endpoint], store, SystemClock(), retry=RetryPolicy(attempts=settings.oracle.max_retries + 1))
     return {"llm": ModelOracle(lambda app: models.for_app(app, "validate"))}
 
 
