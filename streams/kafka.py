@@ -19,9 +19,10 @@ from aiokafka.errors import (
     RecordTooLargeError,
     TopicAlreadyExistsError,
     UnknownMemberIdError,
+    UnsupportedCodecError,
 )
 
-from loopai.errors import RecordError, TransientError, UnavailableError
+from loopai.errors import ConfigurationError, RecordError, TransientError, UnavailableError
 from loopai.settings import Kafka
 from streams.broker import Batch, Message, Outgoing, Record, Start, TopicPartition
 from streams.lean import install
@@ -364,6 +365,9 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _translated(error: BaseException, what: str) -> Exception:
+    if isinstance(error, UnsupportedCodecError):
+        # Waiting would not help: the same records come again.
+        return ConfigurationError(f"{what}: {error}.", next_step="Install the codec, or let producers use another one.")
     if isinstance(error, RecordTooLargeError):
         return RecordError(str(error), reason="too_large")
     return TransientError(f"{what}: {type(error).__name__}: {error}.")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from executors.executor import Executor
-from executors.jail.jail import Jail
 from loopai import __version__, telemetry
-from rollouts.controller import Controller
-from validators.validator import Validator
+
+if TYPE_CHECKING:  # an executor carries no drift detector, and nobody the parts of another role
+    from executors.executor import Executor
+    from executors.jail.jail import Jail
+    from rollouts.controller import Controller
+    from validators.validator import Validator
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
 Series = tuple[telemetry.Metric, Callable[[], Rows]]

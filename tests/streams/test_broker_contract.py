@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from confluent_kafka import Producer
 
 from loopai.errors import TransientError
 from loopai.settings import Kafka
@@ -178,6 +179,24 @@ async def test_a_batch_larger_than_the_wire_allows_is_split_and_stays_in_order(b
     messages = await read(consumer, 12)
     await consumer.stop()
     assert [int((m.value or b"").split()[0]) for m in messages] == list(range(12))
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_what_a_foreign_producer_compressed_is_read(bootstrap: str | None, codec: str) -> None:
+    if bootstrap is None:
+        return  # nothing crosses a wire in memory
+    topic = Topic(f"packed-{codec}-{uuid.uuid4().hex[:8]}", partitions=1)
+    broker = KafkaBroker(Kafka(bootstrap_servers=bootstrap))
+    await broker.ensure_topics([topic])
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "linger.ms": 50})
+    for i in range(200):
+        producer.produce(topic.name, b"value %d, again and again and again" % i)
+    await asyncio.to_thread(producer.flush, 20)
+    consumer = broker.consumer([topic], group=None)
+    await consumer.start()
+    messages = await read(consumer, 200)
+    await consumer.stop()
+    assert [m.value for m in messages] == [b"value %d, again and again and again" % i for i in range(200)]
 
 
 async def test_a_reader_from_the_end_sees_only_what_comes_later(broker: Broker, topic: Topic) -> None:
