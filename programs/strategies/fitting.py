@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from sklearn.svm import LinearSVC
 from programs.strategies.features import STAIRS, Floats, Ints
 
 ROUNDS = 300
+_ALONE = Lock()
 FEW_LABELS = 8
 """Up to so many labels the rarer ones count more, which wins macro-F1 and costs no accuracy."""
 SMOOTHING = 0.03
@@ -43,18 +44,10 @@ def fit(rows: csr_matrix, answers: Ints, recipe: dict[str, Any], seed: int) -> L
 
 def machine(rows: csr_matrix, answers: Ints, strength: float, seed: int) -> Lines:
     """Support vector machines, one against the rest; of two labels one machine, half for each."""
-    labels = int(answers.max()) + 1
-    if labels <= FEW_LABELS:
-        return _two_sided(*_solve(rows, answers, strength, seed, "balanced"))
-
-    def half(first: int, last: int) -> Lines:
-        # The labels of the other half as one more label, whose line is dropped.
-        weights, bias = _solve(rows, np.where((first <= answers) & (answers < last), answers, labels), strength, seed)
-        return weights[: last - first], bias[: last - first]
-
-    with ThreadPoolExecutor(2) as pool:  # liblinear lets other threads run
-        parts = list(pool.map(half, (0, labels // 2), (labels // 2, labels)))
-    return np.vstack([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    few = int(answers.max()) + 1 <= FEW_LABELS
+    return _two_sided(
+        *solve(rows, answers, seed, C=strength, **({"class_weight": "balanced"} if few else {"tol": 1e-3}))
+    )
 
 
 def ratio_machine(rows: csr_matrix, answers: Ints, strength: float, seed: int) -> Lines:
@@ -68,7 +61,7 @@ def ratio_machine(rows: csr_matrix, answers: Ints, strength: float, seed: int) -
         inside = np.asarray(present[mine].sum(axis=0)).ravel() + 1.0
         outside = np.asarray(present[~mine].sum(axis=0)).ravel() + 1.0
         ratio = np.abs(np.log((inside / inside.sum()) / (outside / outside.sum())))
-        weights, bias = _solve(rows @ diags(ratio), mine, strength, seed, "balanced")
+        weights, bias = solve(rows @ diags(ratio), mine, seed, C=strength, class_weight="balanced")
         lines.append(weights[0] * ratio)
         biases.append(float(bias[0]))
     return _two_sided(np.asarray(lines), np.asarray(biases))
@@ -95,9 +88,13 @@ def blended(rows: csr_matrix, models: Sequence[tuple[float, Lines]]) -> Lines:
     return np.asarray(weights), np.asarray(bias)
 
 
-def _solve(rows: csr_matrix, answers: Any, strength: float, seed: int, weight: str | None = None) -> Lines:
-    model = LinearSVC(C=strength, random_state=seed, max_iter=ROUNDS, class_weight=weight)
-    with warnings.catch_warnings():
+def solve(rows: csr_matrix, answers: Any, seed: int, **options: Any) -> Lines:
+    """The lines of scikit-learn's LinearSVC with these options, the same on every run.
+
+    liblinear draws from one generator for the whole process, so two fits at once would disturb each other.
+    """
+    model = LinearSVC(random_state=seed, max_iter=ROUNDS, **options)
+    with _ALONE, warnings.catch_warnings():
         # More rounds would change no answer worth the wait; the held-out score judges the result either way.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(rows, answers)

@@ -7,23 +7,21 @@ person can read, argue with and edit.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from sklearn.svm import LinearSVC
 
 from loopai.errors import ProgramError
 from loopai.records import Example
 from programs.runtime.text import atoms, text_of
 from programs.strategies.base import Proposal, docstring, literal
 from programs.strategies.features import Floats, Ints
+from programs.strategies.fitting import solve
 from programs.task import Task, labels_of
 
 ENTRIES = 60
@@ -81,11 +79,7 @@ def card(found: Sequence[set[str]], answers: Ints, strength: float, seed: int) -
     names = sorted(ranked[:MOST_ATOMS])
     rows = present(found, names)
     labels = int(answers.max()) + 1
-    model = LinearSVC(C=strength, penalty="l1", dual=False, random_state=seed, max_iter=200, class_weight="balanced")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(rows, answers)
-    weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+    weights, bias = solve(rows, answers, seed, C=strength, penalty="l1", dual=False, class_weight="balanced")
     if labels == 2:
         weights, bias = np.vstack([-weights[0], weights[0]]), np.asarray([-bias[0], bias[0]])
     for k in range(labels):

@@ -1,9 +1,9 @@
 """Labelled texts in, a linear text model as weights out: TF-IDF words, pairs and character n-grams, one line a class.
 
 The solvers of `fitting` over the features of `features`. The recipe (strength of regularisation, rare features or not)
-is chosen by cross-validation on the training rows. How sure an answer is
-comes from Platt's scaling (Platt 1999) of the margin between the two best labels, fitted on the same out-of-fold
-scores, so it is an estimate of the chance that the answer is right.
+is chosen by cross-validation on the training rows. How sure an answer is comes from Platt's scaling (Platt 1999) of
+the margin between the two best labels, fitted on the same out-of-fold scores, so it estimates the chance that the
+answer is right. Where a label means "none of the others", answers that are not sure enough get it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ BASE: dict[str, Any] = {
     "shape": 0.1,
     "min_df": 2,
     "calibration": [2.0, 0.0, 0.0],
-    "other": [-1, 0.0],
+    "other": None,
+    "doubt": 0.0,
 }
 OTHERS = frozenset("oos out_of_scope outofscope other others none none_of_these unknown unk nota fallback".split())  # noqa: SIM905
 """Labels, without case and with hyphens and spaces as `_`, that mean: none of the other labels."""
@@ -76,7 +77,13 @@ class LinearStrategy:
             raise ProgramError("A linear model needs two labels.")
         corpus = self._corpus
         counts = corpus.read(texts)
-        recipe = recipe or choose(corpus, counts, answers, seed, deadline, other_of(labels))
+        if recipe is None:
+            kept, numbers = enough(answers)
+            other = other_of(labels)
+            number = int(np.flatnonzero(kept == other)[0]) if other in kept else -1
+            rows_kept = np.flatnonzero(numbers >= 0)
+            recipe = choose(corpus, counts[rows_kept], numbers[rows_kept], seed, deadline, number)
+            recipe["other"] = labels[other] if other >= 0 else None
         weighting = Weighting.fit(counts, corpus, recipe)
         weights, bias = fit(weighting.apply(counts), answers, recipe, seed)
         data = pack(corpus, weighting, weights, bias, labels, list(task.text_fields), recipe)
@@ -102,6 +109,16 @@ def recipes(labels: int, rows: int) -> list[dict[str, Any]]:
     return [alone, usual, rare] if rows < SOME_ROWS else [usual, rare, alone]
 
 
+def enough(answers: Ints) -> tuple[Ints, Ints]:
+    """The labels that occur often enough to be cross-validated, and each row's number among them, -1 for others."""
+    often = np.bincount(answers)
+    least = FOLDS if int((often >= FOLDS).sum()) >= 2 else 2
+    kept = np.flatnonzero(often >= least)
+    numbers = np.full(len(often), -1, dtype=np.int64)
+    numbers[kept] = np.arange(len(kept))
+    return kept, numbers[answers]
+
+
 def other_of(labels: Sequence[Any]) -> int:
     """The number of the label that means none of the others; -1 when there is none, or but one other."""
     found = [k for k, label in enumerate(labels) if re.sub(r"[\W_]+", "_", str(label).lower()).strip("_") in OTHERS]
@@ -112,11 +129,11 @@ def choose(
     corpus: Corpus, counts: Counts, answers: Ints, seed: int, deadline: float, other: int = -1
 ) -> dict[str, Any]:
     """The recipe that does best on rows it was not fitted on, with its calibration and its threshold of doubt."""
-    labels = int(answers.max()) + 1
-    tried = recipes(labels, len(answers))
+    labels = int(answers.max(initial=-1)) + 1
+    tried = recipes(max(2, labels), len(answers))
+    if labels < 2:
+        return dict(tried[0])
     least = int(np.bincount(answers).min())
-    if least < 2:
-        return tried[0]
     splits = list(StratifiedKFold(min(FOLDS, least), shuffle=True, random_state=seed).split(answers, answers))
     splits = splits[: max(1, BIG // (counts.words.nnz * labels))]
     splits = splits[:FOLDS]
@@ -134,21 +151,21 @@ def choose(
         if _lead(found, scores, right) >= 0.0:
             scores, chosen = found, recipe
     calibration = calibrate(scores, right)
-    return {**chosen, "calibration": calibration, "other": doubt(scores, right, calibration, other)}
+    return {**chosen, "calibration": calibration, "doubt": doubt(scores, right, calibration, other)}
 
 
-def doubt(scores: Floats, answers: Ints, calibration: Sequence[float], other: int) -> list[Any]:
-    """The label for doubtful rows and how sure the others must be: so that `LOST` of the others' rows fall below."""
+def doubt(scores: Floats, answers: Ints, calibration: Sequence[float], other: int) -> float:
+    """How sure another label than `other` must be to be said: so that `LOST` of the others' rows fall below."""
     if other < 0:
-        return [-1, 0.0]
+        return 0.0
     said = scores.argmax(axis=1)
     wrongly = float(((said == other) & (answers != other)).sum())
     inside = (answers != other) & (said != other)
     logits = logits_of(scores, calibration)[inside]
     share = LOST - wrongly / max(1, int((answers != other).sum()))
     if share <= 0 or not len(logits):
-        return [other, 0.0]
-    return [other, round(float(1.0 / (1.0 + np.exp(-np.quantile(logits, share)))), 4)]
+        return 0.0
+    return round(float(1.0 / (1.0 + np.exp(-np.quantile(logits, share)))), 4)
 
 
 def logits_of(scores: Floats, calibration: Sequence[float]) -> Floats:

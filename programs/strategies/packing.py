@@ -107,7 +107,7 @@ def _write(
         "factors": factors,
         "bias": [round(float(value), 6) for value in bias - bias.mean()],
         "calibration": recipe["calibration"],
-        "other": recipe["other"],
+        "other": [labels.index(recipe["other"]) if recipe["other"] in labels else -1, recipe["doubt"]],
     }
     # One key only: the library writes several in the order of a hash map, which differs from run to run.
     data = save(tensors, metadata={"loopai": json.dumps(about, sort_keys=True, ensure_ascii=False)})

@@ -45,7 +45,8 @@ RECIPE: dict[str, Any] = {
     "strength": 1.0,
     "ratios": [0.3],
     "calibration": [2.0, 0.0, 0.0],
-    "other": [-1, 0.0],
+    "other": None,
+    "doubt": 0.0,
 }
 
 
