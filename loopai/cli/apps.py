@@ -12,6 +12,8 @@ from loopai.cli.output import JSON, out, print_json, print_rows
 
 app = typer.Typer(no_args_is_help=True, help="Loop apps.")
 
+_PER_CALL = 500
+
 
 @app.command()
 def create(
@@ -22,19 +24,16 @@ def create(
     label: list[str] = typer.Option([], "--label", help="One possible answer; repeat it."),
     examples: Path | None = typer.Option(None, exists=True, dir_okay=False, help="Labelled rows, JSON Lines."),
     sample_rate: float = typer.Option(0.1, min=0.0001, max=1.0, help="Share of the answers that is checked."),
-    oracle: str = typer.Option("labels", help="Who says what is right: labels, llm or none."),
+    oracle: str = typer.Option(
+        "labels", help="Who says what is right: labels (from loopai.labels or validator.labels_file), llm or none."
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Create a loop app, with its labelled examples when there are some."""
-    rows: list[dict[str, Any]] = []
+    rows = _read(examples) if examples is not None else []
     labels = list(label)
-    if examples is not None:
-        from programs.datasets import read_examples
-
-        found = read_examples(examples)
-        rows = [{"id": e.id, "input": e.input, "expected": e.expected} for e in found]
-        if not labels and kind == "classification":
-            labels = sorted({str(e.expected) for e in found})
+    if not labels and kind == "classification":
+        labels = sorted({str(row["expected"]) for row in rows})
     client = GatewayClient()
     body = {
         "id": app_id,
@@ -46,12 +45,40 @@ def create(
         "oracle": {"kind": oracle},
     }
     created = client.post("/loop-apps", body)
-    for begin in range(0, len(rows), 500):
-        client.post(f"/loop-apps/{app_id}/examples", rows[begin : begin + 500])
+    _add(client, app_id, rows)
     if as_json:
         print_json(created)
     else:
         out.print(f"Created {app_id} with {len(rows)} examples. Next: loopai program generate {app_id}")
+
+
+@app.command("add-examples")
+def add_examples(
+    app_id: str = typer.Argument(..., metavar="APP"),
+    file: Path = typer.Argument(..., exists=True, dir_okay=False, help="Labelled rows, JSON Lines."),
+    as_json: bool = JSON,
+) -> None:
+    """Give an app more labelled rows to learn from."""
+    rows = _read(file)
+    total = _add(GatewayClient(), app_id, rows)
+    if as_json:
+        print_json({"added": len(rows), "total": total})
+    else:
+        out.print(f"{app_id} has {total} examples. Next: loopai program generate {app_id}", highlight=False)
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    from programs.datasets import read_examples
+
+    return [{"id": e.id, "input": e.input, "expected": e.expected} for e in read_examples(file)]
+
+
+def _add(client: GatewayClient, app_id: str, rows: list[dict[str, Any]]) -> int:
+    """Sends them in parts that fit a request; returns how many the app has then."""
+    total = 0
+    for begin in range(0, len(rows), _PER_CALL):
+        total = client.post(f"/loop-apps/{app_id}/examples", rows[begin : begin + _PER_CALL])["total"]
+    return total
 
 
 @app.command("list")
