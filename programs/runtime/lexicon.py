@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from math import exp
 from typing import Any
 
-from programs.runtime.text import atoms, text_of
+from programs.runtime.memo import Memo
+from programs.runtime.text import canonical, clean, find_tokens, has_link, size_atom, text_of, token_atoms
 
 Answer = tuple[Any, float]
 
@@ -30,16 +32,21 @@ class Lexicon:
         for number, label in enumerate(self._labels):
             for atom, many in points[label].items():
                 self._given.setdefault(atom, []).append((number, many))
+        self._pairs = {tuple(atom.split(" ")): atom for atom in self._given if " " in atom}
+        self._sized = any(atom.startswith("size:") for atom in self._given)
+        self._known = Memo(lambda token: tuple(atom for atom in token_atoms(token) if atom in self._given))
+        self._canonical = Memo(canonical)
         self._slope, self._offset = calibration
         self._fields = list(fields)
 
     def answer(self, text: str) -> Answer | None:
         """The label with the most points, the earlier one of equals; None for a text without any token."""
+        text = clean(text)
         if not text or text.isspace():
             return None
         sums = self._start.copy()
         given = self._given
-        for atom in given.keys() & atoms(text):
+        for atom in self._found(text):
             for number, many in given[atom]:
                 sums[number] += many
         best = max(sums)
@@ -47,6 +54,18 @@ class Lexicon:
         sums[place] = min(sums) - 1
         logit = self._offset + self._slope * (best - max(sums))
         return self._labels[place], round(1.0 / (1.0 + exp(-max(-30.0, min(30.0, logit)))), 4)
+
+    def _found(self, text: str) -> set[str]:
+        """The atoms of a text that have points, each once."""
+        tokens = find_tokens(text)
+        found: set[str] = set().union(*map(self._known.__getitem__, set(tokens)))
+        if self._pairs:
+            found.update(filter(None, map(self._pairs.get, pairwise(map(self._canonical.__getitem__, tokens)))))
+        if self._sized and (size := size_atom(text)) in self._given:
+            found.add(size)
+        if "is:link" in self._given and has_link(text):
+            found.add("is:link")
+        return found
 
     def run(self, record: Any) -> Answer | None:
         """The contract of a program for one record."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from programs.runtime.memo import Memo
+from programs.runtime.memo import MEMORY, Memo
 from programs.runtime.text import canonical, clean, find_tokens, has_link, size_atom, text_of, token_atoms
 
 Rule = tuple[str, Any, float]
@@ -31,15 +31,22 @@ class Rules:
                 self._pairs.setdefault(tuple(atom.split(" ")), number)
             else:
                 self._place.setdefault(atom, number)
-        openers = frozenset(pair[0] for pair in self._pairs)
-        self._opens = Memo(lambda token: canonical(token) in openers)
+        self._openers = frozenset(pair[0] for pair in self._pairs)
+        # Tokens seen that open a pair; a text without any is not searched for pairs.
+        self._opening: set[str] = set()
         self._first = Memo(self._first_of)
         self._canonical = Memo(canonical)
+        self._always = False
         self._sized = any(atom.startswith("size:") for atom in self._place)
         self._link = self._place.get("is:link", self._last)
         self._fields = list(fields)
 
     def _first_of(self, token: str) -> int:
+        if canonical(token) in self._openers:
+            if len(self._opening) < MEMORY:
+                self._opening.add(token)
+            else:
+                self._always = True
         return min(self._place.get(atom, self._last) for atom in token_atoms(token))
 
     def answer(self, text: str) -> Answer | None:
@@ -49,7 +56,7 @@ class Rules:
             return None
         found = find_tokens(text)
         first = min(map(self._first.__getitem__, found), default=self._last)
-        if self._pairs and any(map(self._opens.__getitem__, found)):
+        if self._always or not self._opening.isdisjoint(found):
             known = map(self._pairs.get, pairwise(map(self._canonical.__getitem__, found)))
             first = min((place for place in known if place is not None and place < first), default=first)
         if self._sized:

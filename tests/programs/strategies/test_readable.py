@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from loopai.records import Example
 from programs import gate
+from programs.runtime.lexicon import Lexicon
 from programs.runtime.rules import Rules
 from programs.runtime.text import atoms
 from programs.strategies.base import Proposal, Strategy
@@ -107,3 +108,13 @@ def test_rules_answer_as_a_plain_reading_of_their_list(text: str, conditions: li
     found = atoms(text)
     plain = next(((label, sure) for atom, label, sure in rules if atom in found), ("none", 0.5))
     assert Rules(rules, ("none", 0.5), ["text"]).run({"text": text}) == (plain if text.strip() else None)
+
+
+@given(st.lists(pieces, max_size=8).map(" ".join))
+def test_a_scorecard_adds_each_atom_once(text: str) -> None:
+    points = {"a": {atom: n + 1 for n, atom in enumerate(CONDITIONS)}, "b": {"win": 9}}
+    answer = Lexicon(points, [0, 5], (0.1, 0.0), ["text"]).run({"text": text})
+    sums = {label: sum(many for atom, many in given.items() if atom in atoms(text)) for label, given in points.items()}
+    if text.strip():
+        assert answer is not None
+        assert answer[0] == ("a" if sums["a"] >= sums["b"] + 5 else "b")
