@@ -70,7 +70,11 @@ def demo(
         logs.configure("demo", "warning" if headless else settings.telemetry.log_level, "text")
         # The roles' own lines would drown ours; a person who wants them asks.
         os.environ.setdefault("LOOPAI_TELEMETRY__LOG_LEVEL", "warning")
-        group = Group(settings, broker_port=_port(kafka_port, _KAFKA_PORT, headless))
+        group = Group(
+            settings,
+            broker_port=_port(kafka_port, _KAFKA_PORT, headless),
+            page_is_up=lambda group: None if headless else _greet(group, plan),
+        )
         asyncio.run(_run(group, settings, plan, headless=headless, as_json=as_json))
 
 
@@ -123,8 +127,6 @@ async def _run(group: Group, settings: Settings, plan: Plan, *, headless: bool, 
         kafka = settings.kafka.model_copy(update={"bootstrap_servers": group.bootstrap})
         broker = KafkaBroker(kafka, client_id="loopai-demo")
         client = GatewayClient(group.url)
-        if not headless:
-            _greet(group, plan)
         work = asyncio.create_task(_loop(client, broker, plan, headless=headless))
         stop = asyncio.create_task(stopping.wait())
         roles = asyncio.create_task(group.roles.wait())

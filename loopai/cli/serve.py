@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -84,10 +85,16 @@ async def _all(settings: Settings) -> None:
 
 
 class Group:
-    """The local broker, when no Kafka is named, and every role; inside the context they are ready."""
+    """The local broker, when no Kafka is named, and every role; inside the context they are ready.
 
-    def __init__(self, settings: Settings, *, broker_port: int = 0) -> None:
+    `page_is_up` is called on the way, as soon as the gateway answers: people need not wait for the rest.
+    """
+
+    def __init__(
+        self, settings: Settings, *, broker_port: int = 0, page_is_up: Callable[[Group], None] = lambda group: None
+    ) -> None:
         self._settings = settings
+        self._page_is_up = page_is_up
         self._broker_port = broker_port
         self.bootstrap = settings.kafka.bootstrap_servers
         self.url = ""
@@ -122,13 +129,21 @@ class Group:
         await KafkaBroker(kafka).ensure_topics(ALL)
         self.roles = supervisor.Supervisor(supervisor.ROLES, supervisor.child_environment(changes))
         try:
-            told = await self.roles.start()
+            told = await self._start()
         except BaseException:
             await self.__aexit__()
             raise
-        self.url = told["gateway"]["url"]
         self.ports = {role: int(said["port"]) for role, said in told.items()}
         return self
+
+    async def _start(self) -> dict[str, dict[str, Any]]:
+        starting = asyncio.create_task(self.roles.start())
+        gateway = self.roles.children["gateway"].ready
+        await asyncio.wait({starting, gateway}, return_when=asyncio.FIRST_COMPLETED)
+        if gateway.done() and gateway.exception() is None:
+            self.url = gateway.result()["url"]
+            self._page_is_up(self)
+        return await starting
 
     @property
     def pids(self) -> dict[str, int | None]:
