@@ -106,7 +106,8 @@ def recipes(labels: int, rows: int) -> list[dict[str, Any]]:
         return [{**alone, "min_df": 1}] if rows < VERY_FEW_ROWS else [alone]
     usual = {**alone, "ratios": [0.3, 1.0]}
     rare = {**usual, "min_df": 1}
-    return [alone, usual, rare] if rows < SOME_ROWS else [usual, rare, alone]
+    # Long texts want the ratios less tamed.
+    return [alone, usual, rare] if rows < SOME_ROWS else [usual, rare, {**usual, "ratios": [1.0, 3.0]}]
 
 
 def enough(answers: Ints) -> tuple[Ints, Ints]:
