@@ -93,7 +93,6 @@ class Fleet:
         self._settled = settled
         self._cells: dict[tuple[str, str], Runner] = {}
         self.routes: dict[bytes, Route] = {}
-        self.broken: dict[str, str] = {}
 
     async def start(self) -> None:
         await self._catalog.start()
@@ -128,10 +127,8 @@ class Fleet:
         if cell is None:
             try:
                 cell = await self._jail.open(program)
-                self.broken.pop(program.id, None)
             except ProgramError as error:
                 cell = Broken(error.message)
-                self.broken[program.id] = error.message
             self._cells[app, program.id] = cell
         return cell
 

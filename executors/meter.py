@@ -51,7 +51,6 @@ class Meter:
         self.dead_letters: Counter[str] = Counter()
         """By reason."""
         self.oldest_seconds: dict[str, float] = {}
-        self.last: dict[str, MetricsWindow] = {}
 
     def app(self, app: str) -> AppMeter:
         """The counts of an app."""
@@ -102,7 +101,6 @@ class Meter:
         self.totals[app, "set_aside"] += window.set_aside
         self.sampled[app] += window.sampled
         self.oldest_seconds[app] = window.oldest_waiting_s or 0.0
-        self.last[app] = window
 
 
 def quantiles(values: array[float]) -> tuple[float | None, float | None, float | None]:
